@@ -1,0 +1,156 @@
+"""What an SMTP reply, or its absence, means: accepted, temporary, permanent, configuration or in doubt, and for whom.
+
+Table: the class of every stage and code (RFC 5321 4.2, RFC 3463, RFC 4954). The first digit of the three-digit reply
+decides; the enhanced code refines. Trouble of scope RELAY or CONNECTION is never the client's: it uses up no attempt.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Stage(StrEnum):
+    """How far a conversation came when the reply, or the silence, happened."""
+
+    CONNECT = "connect"
+    GREETING = "greeting"
+    TLS = "tls"
+    AUTH = "auth"
+    MAIL = "mail"
+    RCPT = "rcpt"
+    DATA = "data"
+    MARK = "mark"  # the relay said 354; the mark was refused or could not be committed: nothing was sent
+    MESSAGE = "message"  # from the first byte of the message to the reply to its final dot
+
+
+class Kind(StrEnum):
+    ACCEPTED = "accepted"
+    TEMPORARY = "temporary"
+    PERMANENT = "permanent"
+    CONFIGURATION = "configuration"
+    IN_DOUBT = "in_doubt"
+    WITHHELD = "withheld"  # our own last check said no, or the mark was not committed
+
+
+class Scope(StrEnum):
+    """Whose trouble it is."""
+
+    RELAY = "relay"
+    CONNECTION = "connection"
+    RECIPIENT = "recipient"
+    MESSAGE = "message"
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What one conversation heard about one message.
+
+    code: three-digit reply, None if none came (dropped, timed out, garbage). text: the reply's words, one line,
+    without the code, at most 500 characters. failure: our word for a missing reply ("timed out", "connection lost").
+    """
+
+    stage: Stage
+    code: int | None = None
+    text: str = ""
+    failure: str = ""
+
+    @property
+    def enhanced(self) -> str | None:
+        """The enhanced status code (RFC 3463) if the words begin with one."""
+        found = _ENHANCED.match(self.text)
+        return found.group(0) if found else None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The meaning. counts: this try uses up an attempt. suppress: the address does not exist; write no more."""
+
+    kind: Kind
+    scope: Scope
+    counts: bool = False
+    suppress: bool = False
+
+
+_ENHANCED = re.compile(r"[245]\.\d{1,3}\.\d{1,3}(?=\s|\Z)")
+_UNKNOWN_USER = re.compile(
+    r"user (?:is )?unknown|unknown (?:user|recipient|local part|mailbox)|no such (?:user|recipient|mailbox|address)"
+    r"|(?:mailbox|user|recipient|address) (?:does not|doesn't) exist|invalid (?:recipient|mailbox)|recipient not found",
+    re.IGNORECASE,
+)
+_RELAYING = re.compile(r"relay(?:ing)? (?:access )?(?:is )?(?:denied|not (?:permitted|allowed))|unable to relay", re.I)
+
+#: Only these say that the address itself cannot work (reliability: the worst error is a false hard one).
+ADDRESS_IS_DEAD = frozenset({"5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1"})
+
+_RELAY_TEMPORARY = Verdict(Kind.TEMPORARY, Scope.RELAY)
+_CONNECTION_TEMPORARY = Verdict(Kind.TEMPORARY, Scope.CONNECTION)
+_CONFIGURATION = Verdict(Kind.CONFIGURATION, Scope.RELAY)
+
+
+def classify(heard: Heard) -> Verdict:
+    """The meaning of what was heard. Pure; every pair of stage and code has an answer."""
+    if heard.stage is Stage.MARK:
+        return Verdict(Kind.WITHHELD, Scope.MESSAGE)
+    if heard.code is None:
+        return _silence(heard.stage)
+    if heard.code == 421:
+        # A server that closes is the connection's trouble, but a 421 to the dot is a definite "not accepted".
+        in_session = heard.stage in (Stage.MAIL, Stage.RCPT, Stage.DATA, Stage.MESSAGE)
+        return _CONNECTION_TEMPORARY if in_session else _RELAY_TEMPORARY
+    match heard.stage:
+        case Stage.CONNECT | Stage.GREETING | Stage.TLS | Stage.AUTH:
+            return _before_mail(heard)
+        case Stage.MAIL:
+            return _RELAY_TEMPORARY if heard.code < 500 else _CONFIGURATION
+        case Stage.RCPT:
+            return _recipient(heard)
+        case _:
+            return _message(heard)
+
+
+def _silence(stage: Stage) -> Verdict:
+    """No reply came. Before the message nothing can have been accepted; afterwards nobody knows (RFC 1047)."""
+    match stage:
+        case Stage.MESSAGE:
+            return Verdict(Kind.IN_DOUBT, Scope.CONNECTION, counts=True)
+        case Stage.TLS:
+            return _CONFIGURATION
+        case Stage.MAIL | Stage.RCPT | Stage.DATA:
+            return _CONNECTION_TEMPORARY
+        case _:
+            return _RELAY_TEMPORARY
+
+
+def _before_mail(heard: Heard) -> Verdict:
+    code = heard.code or 0
+    if heard.stage is Stage.AUTH:
+        return _RELAY_TEMPORARY if 400 <= code < 500 else _CONFIGURATION
+    return _RELAY_TEMPORARY if code < 500 else _CONFIGURATION
+
+
+def _recipient(heard: Heard) -> Verdict:
+    code, enhanced = heard.code or 0, heard.enhanced or ""
+    if code == 530 or _RELAYING.search(heard.text):
+        return _CONFIGURATION
+    if code < 500:
+        if enhanced == "4.5.3":
+            return _CONNECTION_TEMPORARY
+        return Verdict(Kind.TEMPORARY, Scope.RECIPIENT, counts=True)
+    dead = code == 556 or enhanced in ADDRESS_IS_DEAD or (not enhanced and bool(_UNKNOWN_USER.search(heard.text)))
+    return Verdict(Kind.PERMANENT, Scope.RECIPIENT, counts=True, suppress=dead)
+
+
+def _message(heard: Heard) -> Verdict:
+    code = heard.code or 0
+    if heard.stage is Stage.MESSAGE and 200 <= code < 300:
+        return Verdict(Kind.ACCEPTED, Scope.MESSAGE, counts=True)
+    if code == 530:
+        return _CONFIGURATION
+    if code >= 500:
+        return Verdict(Kind.PERMANENT, Scope.MESSAGE, counts=True)
+    if code >= 400:
+        return Verdict(Kind.TEMPORARY, Scope.MESSAGE, counts=True)
+    # A 1yz, 2yz or 3yz that does not fit its place: before the message nothing was sent; after it nobody knows.
+    return _silence(heard.stage)
