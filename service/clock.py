@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -17,6 +18,12 @@ def stopped_at(instant: datetime) -> Clock:
     """A clock that always says `instant`: one command under --now, and tests."""
     fixed = instant.astimezone(UTC)
     return lambda: fixed
+
+
+def running_from(instant: datetime) -> Clock:
+    """A clock that says `instant` now and runs on by the machine's monotonic time: business time within one tick."""
+    started, base = time.monotonic(), instant.astimezone(UTC)
+    return lambda: base + timedelta(seconds=time.monotonic() - started)
 
 
 class SteppedClock:

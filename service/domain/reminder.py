@@ -31,6 +31,7 @@ class Reason(StrEnum):
 
     REGISTERED_LATE = "registered_late"
     TOO_LATE = "too_late"
+    TOO_EARLY = "too_early"
     SUPERSEDED = "superseded"
     CORRECTED = "corrected"
     CANCELLED = "cancelled"
@@ -112,10 +113,20 @@ def after(row: Claimed, verdict: Verdict, now: datetime, doubt_cap: int) -> Next
             state = State.UNCONFIRMED if row.in_doubt else State.FAILED
             return Next(state, Reason.REFUSED, None, attempts)
         case Kind.TEMPORARY if verdict.counts:
-            at = now + back_off(row.id, attempts)
-            return Next(_back(row, doubt_cap), Reason.TRY_AGAIN, min(at, row.useful_until), attempts)
+            return _again(row, Reason.TRY_AGAIN, now + back_off(row.id, attempts), doubt_cap, attempts)
+        case Kind.WITHHELD:
+            # The mark was not committed: our own trouble, and nothing was sent.
+            return _again(row, Reason.TRY_AGAIN, now, doubt_cap, attempts)
         case _:
-            return Next(_back(row, doubt_cap), Reason.RELAY_TROUBLE, min(now, row.useful_until), attempts)
+            return _again(row, Reason.RELAY_TROUBLE, now, doubt_cap, attempts)
+
+
+def _again(row: Claimed, reason: Reason, at: datetime, doubt_cap: int, attempts: int) -> Next:
+    """A definite "not now". With its repeats used up a row in doubt ends here: the first reply stays lost."""
+    state = _back(row, doubt_cap)
+    if state is State.UNCONFIRMED:
+        return Next(state, Reason.REPLY_LOST, None, attempts)
+    return Next(state, reason, min(at, row.useful_until), attempts)
 
 
 def _back(row: Claimed, doubt_cap: int) -> State:
@@ -142,7 +153,7 @@ def ended(*, in_doubt: bool, otherwise: State) -> State:
 
 
 def back_off(row_id: int, attempts: int) -> timedelta:
-    """5, 10, 20, 40, 60, 60 … minutes, spread by 20 % either way; the same row and count give the same wait."""
+    """5, 10, 20, 40, 60, 60 … minutes, spread by 20 % either way, never under 5; a row and count give one wait."""
     minutes = BACK_OFF_MINUTES[min(attempts, len(BACK_OFF_MINUTES)) - 1] if attempts else BACK_OFF_MINUTES[0]
     spread = 0.8 + 0.4 * _fraction(f"back-off:{row_id}:{attempts}")
     return max(timedelta(minutes=minutes * spread), timedelta(minutes=BACK_OFF_MINUTES[0]))

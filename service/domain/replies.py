@@ -73,13 +73,25 @@ class Verdict:
     suppress: bool = False
 
 
-_ENHANCED = re.compile(r"[245]\.\d{1,3}\.\d{1,3}(?=\s|\Z)")
+#: Our words for a reply that did not come (Heard.failure).
+CONNECTION_LOST = "connection lost"
+TIMED_OUT = "timed out"
+NOT_SMTP = "not SMTP"
+
+_ENHANCED = re.compile(r"[245]\.\d{1,3}\.\d{1,3}(?=[\s:]|\Z)")
 _UNKNOWN_USER = re.compile(
     r"user (?:is )?unknown|unknown (?:user|recipient|local part|mailbox)|no such (?:user|recipient|mailbox|address)"
-    r"|(?:mailbox|user|recipient|address) (?:does not|doesn't) exist|invalid (?:recipient|mailbox)|recipient not found",
+    r"|(?:mailbox|user|recipient|address)(?: <address>)? (?:does not|doesn't) exist|invalid (?:recipient|mailbox)"
+    r"|recipient not found",
     re.IGNORECASE,
 )
-_RELAYING = re.compile(r"relay(?:ing)? (?:access )?(?:is )?(?:denied|not (?:permitted|allowed))|unable to relay", re.I)
+_NOT_FOR_US = re.compile(
+    r"relay(?:ing)? (?:access )?(?:is )?(?:denied|not (?:permitted|allowed))|unable to relay|authentication required",
+    re.IGNORECASE,
+)
+#: Many relays report a refused sender only at RCPT: it is still the sender that is wrong.
+_OUR_SENDER = re.compile(r"[45]\.1\.[78]\b|sender (?:address )?(?:rejected|denied|verify failed)", re.IGNORECASE)
+_OUT_OF_STEP = frozenset({500, 502, 503})
 
 #: Only these say that the address itself cannot work (reliability: the worst error is a false hard one).
 ADDRESS_IS_DEAD = frozenset({"5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1"})
@@ -94,28 +106,24 @@ def classify(heard: Heard) -> Verdict:
     if heard.stage is Stage.MARK:
         return Verdict(Kind.WITHHELD, Scope.MESSAGE)
     if heard.code is None:
-        return _silence(heard.stage)
+        return _silence(heard)
     if heard.code == 421:
-        # A server that closes is the connection's trouble, but a 421 to the dot is a definite "not accepted".
-        in_session = heard.stage in (Stage.MAIL, Stage.RCPT, Stage.DATA, Stage.MESSAGE)
-        return _CONNECTION_TEMPORARY if in_session else _RELAY_TEMPORARY
+        return _closing(heard.stage)
     match heard.stage:
-        case Stage.CONNECT | Stage.GREETING | Stage.TLS | Stage.AUTH:
-            return _before_mail(heard)
-        case Stage.MAIL:
-            return _RELAY_TEMPORARY if heard.code < 500 else _CONFIGURATION
         case Stage.RCPT:
-            return _recipient(heard)
+            return _recipient(heard, heard.code)
+        case Stage.DATA | Stage.MESSAGE:
+            return _message(heard, heard.code)
         case _:
-            return _message(heard)
+            return _before_recipient(heard.stage, heard.code)
 
 
-def _silence(stage: Stage) -> Verdict:
+def _silence(heard: Heard) -> Verdict:
     """No reply came. Before the message nothing can have been accepted; afterwards nobody knows (RFC 1047)."""
-    match stage:
+    match heard.stage:
         case Stage.MESSAGE:
             return Verdict(Kind.IN_DOUBT, Scope.CONNECTION, counts=True)
-        case Stage.TLS:
+        case Stage.TLS if heard.failure not in {CONNECTION_LOST, TIMED_OUT}:
             return _CONFIGURATION
         case Stage.MAIL | Stage.RCPT | Stage.DATA:
             return _CONNECTION_TEMPORARY
@@ -123,34 +131,47 @@ def _silence(stage: Stage) -> Verdict:
             return _RELAY_TEMPORARY
 
 
-def _before_mail(heard: Heard) -> Verdict:
-    code = heard.code or 0
-    if heard.stage is Stage.AUTH:
-        return _RELAY_TEMPORARY if 400 <= code < 500 else _CONFIGURATION
+def _closing(stage: Stage) -> Verdict:
+    """421: the relay closes. To DATA or the dot it is a definite "not now" that waits as long as any other."""
+    match stage:
+        case Stage.DATA | Stage.MESSAGE:
+            return Verdict(Kind.TEMPORARY, Scope.CONNECTION, counts=True)
+        case Stage.MAIL | Stage.RCPT:
+            return _CONNECTION_TEMPORARY
+        case _:
+            return _RELAY_TEMPORARY
+
+
+def _before_recipient(stage: Stage, code: int) -> Verdict:
+    if stage is Stage.AUTH and code < 400:
+        return _CONFIGURATION
     return _RELAY_TEMPORARY if code < 500 else _CONFIGURATION
 
 
-def _recipient(heard: Heard) -> Verdict:
-    code, enhanced = heard.code or 0, heard.enhanced or ""
-    if code == 530 or _RELAYING.search(heard.text):
+def _recipient(heard: Heard, code: int) -> Verdict:
+    if code < 400:
+        return _CONNECTION_TEMPORARY
+    if code == 530 or code in _OUT_OF_STEP or _NOT_FOR_US.search(heard.text):
         return _CONFIGURATION
+    if _OUR_SENDER.search(heard.text):
+        return _RELAY_TEMPORARY if code < 500 else _CONFIGURATION
+    enhanced = heard.enhanced
     if code < 500:
         if enhanced == "4.5.3":
             return _CONNECTION_TEMPORARY
         return Verdict(Kind.TEMPORARY, Scope.RECIPIENT, counts=True)
-    dead = code == 556 or enhanced in ADDRESS_IS_DEAD or (not enhanced and bool(_UNKNOWN_USER.search(heard.text)))
+    dead = code == 556 or enhanced in ADDRESS_IS_DEAD or (enhanced is None and bool(_UNKNOWN_USER.search(heard.text)))
     return Verdict(Kind.PERMANENT, Scope.RECIPIENT, counts=True, suppress=dead)
 
 
-def _message(heard: Heard) -> Verdict:
-    code = heard.code or 0
+def _message(heard: Heard, code: int) -> Verdict:
     if heard.stage is Stage.MESSAGE and 200 <= code < 300:
         return Verdict(Kind.ACCEPTED, Scope.MESSAGE, counts=True)
-    if code == 530:
+    if code == 530 or (heard.stage is Stage.DATA and code in _OUT_OF_STEP):
         return _CONFIGURATION
     if code >= 500:
         return Verdict(Kind.PERMANENT, Scope.MESSAGE, counts=True)
     if code >= 400:
         return Verdict(Kind.TEMPORARY, Scope.MESSAGE, counts=True)
     # A 1yz, 2yz or 3yz that does not fit its place: before the message nothing was sent; after it nobody knows.
-    return _silence(heard.stage)
+    return _silence(heard)

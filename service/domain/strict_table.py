@@ -32,8 +32,12 @@ class Table:
 
     def refuse(self, key: str, problem: str, fix: str) -> NoReturn:
         """Raise BadProtocol for `key` of this table."""
-        place = f"{self._where}.{key}" if self._where else key
+        place = ".".join(part for part in (self._where, key) if part)
         raise BadProtocol(f"{self._file}: {place}: {problem}", field=place, next_step=fix)
+
+    def names(self) -> tuple[str, ...]:
+        """The keys of this table, in order."""
+        return tuple(self._content)
 
     def _get(self, key: str) -> object | None:
         self._asked.add(key)
@@ -91,7 +95,7 @@ class Table:
     def words(self, key: str) -> dict[str, tuple[str, ...]]:
         """A table of language -> list of word stems, in small letters."""
         row = self.table(key)
-        languages = {language: row.strings(language) for language in row._content}
+        languages = {language: row.strings(language) for language in row.names()}
         return {language: tuple(word.casefold() for word in words) for language, words in languages.items()}
 
     def optional_table(self, key: str) -> Table | None:
@@ -113,7 +117,7 @@ class Table:
         row = self.optional_table(key)
         if row is None:
             return
-        for name in row._content:
+        for name in row.names():
             yield name, row.table(name)
 
     def rows(self, key: str) -> tuple[Table, ...]:

@@ -1,0 +1,161 @@
+"""Many conversations, few commits: marks and outcomes gather while the last commit runs, and go into the next one.
+
+No commit, no mail: a mark that could not be committed is refused. An outcome stays in hand until a commit took it, so
+that a 250 is never lost to a failed commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+
+import sqlalchemy as sa
+import structlog
+
+from service.actions.outcomes import withheld_outcome
+from service.actions.writing import Written, frozen_values
+from service.clock import Clock
+from service.domain.contact import ContactFacts, Withheld, may_we_write
+from service.domain.reminder import State
+from service.errors import Unavailable
+from service.store.calls import cover
+from service.store.engine import Store
+from service.store.ledger import LastLook, Outcome, last_look, mark, record
+
+log = structlog.get_logger()
+#: How long outcomes may wait for company when no mark is waiting, seconds.
+GATHER = 0.02
+TRY_AGAIN = 1.0
+
+
+class Answer(Enum):
+    """What became of a wanted mark. NOT_WRITTEN: no commit, so no mail; WITHHELD: our own rules or another worker."""
+
+    MARKED = "marked"
+    WITHHELD = "withheld"
+    NOT_WRITTEN = "not written"
+
+
+@dataclass
+class _Wanted:
+    written: Written
+    answer: asyncio.Future[Answer]
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One outcome; covers: steps of the same treatment whose missed call it makes up for."""
+
+    outcome: Outcome
+    treatment_id: int | None
+    covers: tuple[str, ...]
+
+
+class Book:
+    """The shared book of one tick. Use as an async context; leaving it waits until every outcome is committed."""
+
+    def __init__(self, store: Store, clock: Clock, worker: str) -> None:
+        self._store = store
+        self._clock = clock
+        self._worker = worker
+        self._marks: list[_Wanted] = []
+        self._entries: list[_Entry] = []
+        self._wake = asyncio.Event()
+        self._closing = False
+        self._task: asyncio.Task[None] | None = None
+        self.counts: Counter[str] = Counter()
+
+    async def __aenter__(self) -> Book:
+        self._task = asyncio.create_task(self._run())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._closing = True
+        self._wake.set()
+        if self._task:
+            await self._task
+
+    async def mark(self, written: Written) -> Answer:
+        """The last check and the mark, committed. Answers when the commit has ended; only MARKED may be sent."""
+        wanted = _Wanted(written, asyncio.get_running_loop().create_future())
+        self._marks.append(wanted)
+        self._wake.set()
+        return await wanted.answer
+
+    def put(self, outcome: Outcome, treatment_id: int | None = None, covers: tuple[str, ...] = ()) -> None:
+        """Hand over an outcome; it is written with the next commit, however often that must be tried."""
+        self._entries.append(_Entry(outcome, treatment_id, covers))
+        if not self._marks:
+            asyncio.get_running_loop().call_later(GATHER, self._wake.set)
+
+    async def _run(self) -> None:
+        while not (self._closing and not self._marks and not self._entries):
+            await self._wake.wait()
+            self._wake.clear()
+            while self._marks or self._entries:
+                await self._commit()
+
+    async def _commit(self) -> None:
+        marks, self._marks = self._marks, []
+        entries, self._entries = self._entries, []
+        try:
+            decided = await self._store.in_thread(self._write, marks, entries)
+        except Unavailable as error:
+            log.error("nothing can be committed, so nothing is sent", problem=error.message)
+            self._entries = entries + self._entries
+            for wanted in marks:
+                wanted.answer.set_result(Answer.NOT_WRITTEN)
+            await asyncio.sleep(TRY_AGAIN)
+            return
+        self.counts.update(entry.outcome.outcome for entry in entries)
+        for wanted, answer in zip(marks, decided, strict=True):
+            if not wanted.answer.done():
+                wanted.answer.set_result(answer)
+
+    def _write(self, connection: sa.Connection, marks: list[_Wanted], entries: list[_Entry]) -> list[Answer]:
+        """One transaction: outcomes first, so that a stop they cause is seen by the marks."""
+        now = self._clock()
+        record(connection, [entry.outcome for entry in entries])
+        for entry in entries:
+            if entry.covers and entry.treatment_id is not None and entry.outcome.state is State.SENT:
+                cover(connection, [entry.treatment_id], entry.covers, now)
+        if not marks:
+            return []
+        looks = last_look(connection, [(m.written.row.client_id, m.written.row.id) for m in marks])
+        answers, allowed, refused = [], [], []
+        for wanted in marks:
+            row, look = wanted.written.row, looks.get(wanted.written.row.id)
+            if look is None or look.state != State.CLAIMED or look.token != row.token:
+                answers.append(Answer.WITHHELD)  # somebody else decided about it meanwhile
+                continue
+            decision = may_we_write(_facts(wanted.written, look, now))
+            if isinstance(decision, Withheld):
+                answers.append(Answer.WITHHELD)
+                refused.append(withheld_outcome(row, decision, self._worker, now))
+            else:
+                answers.append(Answer.MARKED)
+                allowed.append(frozen_values(wanted.written, now))
+        mark(connection, allowed)
+        record(connection, refused)
+        self.counts.update(outcome.outcome for outcome in refused)
+        return answers
+
+
+def _facts(written: Written, look: LastLook, now: datetime) -> ContactFacts:
+    return ContactFacts(
+        now=now,
+        due_at=look.due_at,
+        useful_until=look.useful_until,
+        client_erased=look.erased_at is not None,
+        client_stopped=look.stopped_at is not None,
+        client_paused=look.paused_at is not None,
+        consent_withheld=not look.consented,
+        treatment_cancelled=look.cancelled_at is not None,
+        address_suppressed=look.suppressed,
+        address_changed=look.address != written.row.address,
+        text_approved=True,  # chosen when it was claimed; a withdrawn version is never chosen
+        in_doubt=look.doubt_since is not None,
+    )

@@ -1,0 +1,41 @@
+"""The call list: close with an outcome and a name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from service.actions.revise import Who
+from service.domain.persons import clean_line
+from service.errors import NotAllowed, NotFound
+from service.store import audit
+from service.store.audit import Deed
+from service.store.clinics import Clinic
+from service.store.tables import calls
+
+
+@dataclass(frozen=True)
+class Closing:
+    """How a call ended: reached, no_answer, referred or wrong_number, and a note."""
+
+    outcome: str
+    note: str = ""
+
+
+def close(connection: sa.Connection, clinic: Clinic, call_id: int, closing: Closing, who: Who) -> None:
+    """Close one open call of this clinic."""
+    mine = (calls.c.clinic_id == clinic.id) & (calls.c.id == call_id)
+    found = connection.execute(sa.select(calls.c.state, calls.c.client_id).where(mine).with_for_update()).one_or_none()
+    if found is None:
+        raise NotFound(f"this clinic has no call {call_id}", field="call", next_step="See `aftercare calls list`.")
+    if found.state != "open":
+        raise NotAllowed(f"call {call_id} is {found.state} already", field="call", next_step="Nothing is left to do.")
+    note = clean_line("note", closing.note, 1000) if closing.note else None
+    connection.execute(
+        sa.update(calls)
+        .where(mine)
+        .values(state="closed", outcome=closing.outcome, note=note, closed_by=who.actor, closed_at=who.now)
+    )
+    deed = Deed(who.actor, "call closed", f"client {found.client_id}", {"call": call_id, "outcome": closing.outcome})
+    audit.note(connection, clinic.id, deed, who.now)

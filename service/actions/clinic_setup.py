@@ -1,0 +1,110 @@
+"""A clinic's own data: every field checked, what is missing for live mode said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import sqlalchemy as sa
+
+from service.actions.addresses import check_address
+from service.actions.revise import Who
+from service.actions.words import import_shipped
+from service.domain.hours import parse_hours
+from service.domain.persons import clean_language, clean_line, clean_phone
+from service.domain.schedule import read_zone
+from service.domain.strict_table import read_clock_time
+from service.errors import BadInput
+from service.mail.catalogue import Catalogue
+from service.store import audit, clinics
+from service.store.audit import Deed
+from service.store.clinics import Clinic
+from service.store.tables import Role
+
+
+def _send_at(raw: str) -> str:
+    if read_clock_time(raw) is None:
+        raise BadInput(f"{raw!r} is not a time", field="send_at", next_step="Write it as HH:MM, like 10:00.")
+    return raw
+
+
+def _line(field: str, limit: int) -> Callable[[str], str]:
+    return lambda raw: clean_line(field, raw, limit) if raw else ""
+
+
+def _phone(field: str) -> Callable[[str], str]:
+    return lambda raw: clean_phone(raw, field) if raw else ""
+
+
+#: Every field of a clinic that may be set, and what makes it right.
+FIELDS: Mapping[str, Callable[[str], str]] = {
+    "name": lambda raw: clean_line("name", raw, 200),
+    "sender_name": _line("sender_name", 100),
+    "from_address": lambda raw: check_address(raw) if raw else "",
+    "reply_to": lambda raw: check_address(raw) if raw else "",
+    "timezone": lambda raw: read_zone(raw).key,
+    "send_at": _send_at,
+    "language": clean_language,
+    "phone": _phone("phone"),
+    "hours": lambda raw: str(parse_hours(raw)) if raw else "",
+    "emergency_number": _phone("emergency_number"),
+    "urgent_line_name": _line("urgent_line_name", 100),
+    "urgent_line_number": _phone("urgent_line_number"),
+    "wash_advice": _line("wash_advice", 300),
+}
+
+
+def checked(given: Mapping[str, str]) -> dict[str, str]:
+    """The values as they are stored. Raises BadInput naming the field, its problem and the fix."""
+    values = {}
+    for field, raw in given.items():
+        check = FIELDS.get(field)
+        if check is None:
+            raise BadInput(
+                f"{field} is not a field of a clinic", field=field, next_step=f"Fields: {', '.join(FIELDS)}."
+            )
+        try:
+            values[field] = check(raw)
+        except BadInput as error:
+            # An address or number checked by a shared rule: say which of the clinic's fields it was.
+            raise BadInput(error.message, field=field, next_step=error.next_step) from error
+    return values
+
+
+def add_clinic(connection: sa.Connection, catalogue: Catalogue, given: Mapping[str, str], who: Who) -> Clinic:
+    """A new clinic with the shipped texts as drafts. Needs name and timezone."""
+    values = checked(given)
+    for needed in ("name", "timezone"):
+        if not values.get(needed):
+            raise BadInput(f"a clinic needs a {needed}", field=needed, next_step=f"Add --{needed}.")
+    clinic = clinics.add(connection, values, who.now)
+    import_shipped(connection, catalogue, clinic, who)
+    audit.note(connection, clinic.id, Deed(who.actor, "clinic added", f"clinic {clinic.id}", {}), who.now)
+    return clinic
+
+
+def change_clinic(connection: sa.Connection, clinic: Clinic, given: Mapping[str, str], who: Who) -> Clinic:
+    """Set fields of a clinic. What is planned already keeps its hour; new plans use the new one."""
+    changed = clinics.change(connection, clinic.id, checked(given))
+    deed = Deed(who.actor, "clinic changed", f"clinic {clinic.id}", {"fields": sorted(given)})
+    audit.note(connection, clinic.id, deed, who.now)
+    return changed
+
+
+def add_staff(connection: sa.Connection, clinic: Clinic, given: Mapping[str, str], who: Who) -> int:
+    """A new staff member's id. given: email, name, role."""
+    if given["role"] not in tuple(Role):
+        raise BadInput(f"{given['role']!r} is not a role", field="role", next_step=f"Use one of {', '.join(Role)}.")
+    values = {
+        "email": check_address(given["email"]),
+        "name": clean_line("name", given["name"], 200),
+        "role": given["role"],
+    }
+    staff_id = clinics.add_staff(connection, clinic.id, values, who.now)
+    deed = Deed(who.actor, "staff added", f"staff {staff_id}", {"role": given["role"]})
+    audit.note(connection, clinic.id, deed, who.now)
+    return staff_id
+
+
+def disable_staff(connection: sa.Connection, clinic: Clinic, staff_id: int, who: Who) -> None:
+    clinics.disable_staff(connection, clinic.id, staff_id, who.now)
+    audit.note(connection, clinic.id, Deed(who.actor, "staff disabled", f"staff {staff_id}", {}), who.now)

@@ -1,0 +1,226 @@
+"""One tick: rescue what lost workers left, end what is out of date, then claim, mark, send and record what is due.
+
+The guarantee, in four lines:
+- nothing goes out before its hour, after its shelf life, or to somebody who stopped: asked again in the mark's commit;
+- the mark is committed after the relay's 354 and before the first byte: from there on the truth may be in doubt;
+- a row in doubt is repeated at most `doubt_cap` times, with the same bytes, and is listed; nothing is lost;
+- no transaction is open while a relay is spoken to, and without a commit there is no mail.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import structlog
+
+from service.actions.book import Answer, Book
+from service.actions.outcomes import given_back, heard_outcome, withheld_outcome
+from service.actions.prepare import Preparer
+from service.actions.upkeep import Upkeep
+from service.actions.writing import Written
+from service.clock import Clock
+from service.domain.breaker import Breaker
+from service.domain.contact import Withheld
+from service.domain.reminder import Reason, State, ended
+from service.domain.replies import Heard, Verdict, classify
+from service.mail.relay import Conversation, NotOpened, Parcel, RelayAddress
+from service.store import outbox
+from service.store.engine import Store
+from service.store.ledger import Outcome
+from service.store.outbox import ClaimedEmail, Lease
+
+log = structlog.get_logger()
+#: Rows held at once by a worker, and the most that one look at the outbox lists.
+BATCH = 200
+LISTED = 5000
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How this worker delivers. connections: conversations at once. lease_seconds: longer than a conversation."""
+
+    worker: str
+    doubt_cap: int = 1
+    lease_seconds: int = 1200
+    connections: int = 4
+
+
+Route = Callable[[str], RelayAddress]
+
+
+@dataclass
+class Delivery:
+    """A worker's delivery over many ticks. route: which relay takes an address; the breaker stays between ticks."""
+
+    store: Store
+    preparer: Preparer
+    upkeep: Upkeep
+    route: Route
+    rules: Rules
+    breaker: Breaker = field(default_factory=Breaker)
+    stopping: bool = False
+
+    async def tick(self, clock: Clock) -> Counter[str]:
+        """One round at `clock`. Returns rows by what became of them, and `claimed`."""
+        now = clock()
+        counts: Counter[str] = Counter()
+        counts.update(await self.store.in_thread(self.upkeep.run, now))
+        if not self.breaker.lets_pass(now):
+            return counts
+        waiting = await self.store.in_thread(outbox.due_ids, now, LISTED)
+        if waiting and not self.stopping:
+            counts.update(await _Round(self, clock, waiting).run())
+        return counts
+
+    async def until_idle(self, clock: Clock) -> Counter[str]:
+        """Ticks until nothing is claimable at `clock`; never waits for not_before or for another worker's lease."""
+        total: Counter[str] = Counter()
+        while not self.stopping:
+            counts = await self.tick(clock)
+            total.update(counts)
+            if not counts["claimed"] or self.breaker.is_open:
+                break
+        return total
+
+
+class _Round:
+    """The sending part of one tick: N conversations that draw on one list of due ids."""
+
+    def __init__(self, delivery: Delivery, clock: Clock, waiting: Sequence[int]) -> None:
+        self._it = delivery
+        self._clock = clock
+        self._waiting = deque(waiting)
+        self._held: deque[ClaimedEmail] = deque()
+        self._claiming: asyncio.Task[None] | None = None
+        self._book = Book(delivery.store, clock, delivery.rules.worker)
+        self._worker = delivery.rules.worker
+        self._opening = asyncio.Lock()
+        self._marked: set[int] = set()
+        self._claimed = 0
+
+    async def run(self) -> Counter[str]:
+        # While the breaker is open this is a probe: one line, until the relay has taken something.
+        lines = 1 if self._it.breaker.is_open else min(self._it.rules.connections, len(self._waiting))
+        async with self._book:
+            await asyncio.gather(*(self._line() for _ in range(lines)))
+            if self._claiming:
+                await self._claiming
+            for row in self._held:
+                self._put(given_back(row, self._worker, self._clock(), Reason.RELAY_TROUBLE))
+        return self._book.counts + Counter(claimed=self._claimed)
+
+    def _goes_on(self) -> bool:
+        return not self._it.stopping and self._it.breaker.lets_pass(self._clock())
+
+    async def _line(self) -> None:
+        """One place at the relay: row after row over kept-open conversations, until there is none or trouble."""
+        open_to: dict[RelayAddress, Conversation] = {}
+        try:
+            while self._goes_on() and (row := await self._next()) is not None:
+                await self._deliver_one(row, open_to)
+        finally:
+            for conversation in open_to.values():
+                await conversation.close()
+
+    async def _next(self) -> ClaimedEmail | None:
+        """The next row this worker holds; the next batch is claimed while half of this one is still to go."""
+        while True:
+            if len(self._held) <= BATCH // 2 and self._waiting and self._claiming is None:
+                self._claiming = asyncio.create_task(self._claim())
+            if self._held:
+                return self._held.popleft()
+            if self._claiming is None:
+                return None
+            await asyncio.shield(self._claiming)
+
+    async def _claim(self) -> None:
+        try:
+            ids = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+            rules = self._it.rules
+            lease = Lease(rules.worker, secrets.token_hex(8), rules.lease_seconds)
+            rows = await self._it.store.in_thread(self._it.preparer.claim, ids, lease, self._clock())
+            self._held.extend(rows)
+            self._claimed += len(rows)
+        finally:
+            self._claiming = None
+
+    async def _deliver_one(self, row: ClaimedEmail, open_to: dict[RelayAddress, Conversation]) -> None:
+        """Write it, say it, record it. One row's failure ends here, is recorded, and the batch goes on."""
+        try:
+            await self._attempt(row, open_to)
+        except Exception:  # a bug met by one e-mail must not stop the others: it is put aside and a person looks
+            log.exception("an e-mail could not be delivered", email=row.id)
+            maybe_out = row.id in self._marked
+            state = State.IN_DOUBT if maybe_out else ended(in_doubt=row.in_doubt, otherwise=State.HELD)
+            self._put(withheld_outcome(row, Withheld(state, Reason.RENDER_ERROR), self._worker, self._clock()))
+            for address in list(open_to):
+                await open_to.pop(address).close()
+
+    async def _attempt(self, row: ClaimedEmail, open_to: dict[RelayAddress, Conversation]) -> None:
+        written = self._it.preparer.write(row, self._clock())
+        if isinstance(written, Withheld):
+            self._put(withheld_outcome(row, written, self._worker, self._clock(), spoke=False))
+            return
+        address = self._it.route(row.address)
+        conversation = open_to.get(address) or await self._open(address)
+        if conversation is None:
+            self._put(given_back(row, self._worker, self._clock(), Reason.RELAY_TROUBLE))
+            return
+        open_to[address] = conversation
+        await self._converse(conversation, written)
+        if not conversation.usable:
+            await open_to.pop(address).close()
+
+    async def _open(self, address: RelayAddress) -> Conversation | None:
+        """A new conversation, or None when the line is stopped. One at a time: a wrong password is tried once."""
+        async with self._opening:
+            if not self._goes_on():
+                return None
+            try:
+                return await Conversation.open(address)
+            except NotOpened as trouble:
+                self._learn(trouble.heard)
+                return None
+
+    async def _converse(self, conversation: Conversation, written: Written) -> None:
+        answer: Answer | None = None
+        marked_at: datetime | None = None
+
+        async def mark() -> bool:
+            nonlocal answer, marked_at
+            answer = await self._book.mark(written)
+            if answer is Answer.MARKED:
+                self._marked.add(row.id)
+                marked_at = self._clock()
+            return answer is Answer.MARKED
+
+        row, worker = written.row, self._worker
+        heard = await conversation.send(Parcel(written.mail_from, row.address, written.message), mark)
+        if answer is Answer.WITHHELD:
+            return  # the book has written why
+        if answer is Answer.NOT_WRITTEN:
+            self._put(given_back(row, worker, self._clock(), Reason.RELAY_TROUBLE))
+            return
+        verdict = self._learn(heard)
+        at = (worker, self._clock(), marked_at)
+        outcome = heard_outcome(row, heard, verdict, at, self._it.rules.doubt_cap)
+        self._book.put(outcome, row.treatment_id, self._it.preparer.covers(row))
+
+    def _put(self, outcome: Outcome) -> None:
+        self._book.put(outcome)
+
+    def _learn(self, heard: Heard) -> Verdict:
+        verdict = classify(heard)
+        before = self._it.breaker
+        words = f"{heard.stage}: {heard.code or ''} {heard.text or heard.failure}".strip()
+        self._it.breaker = before.after(verdict, heard.stage, self._clock(), words)
+        if self._it.breaker.is_open and not before.is_open:
+            log.error("the line to the relay is stopped", cause=words, retry_at=str(self._it.breaker.retry_at))
+        if before.is_open and not self._it.breaker.is_open:
+            log.info("the line to the relay works again")
+        return verdict

@@ -1,0 +1,81 @@
+"""What a worker looks up once a claim so that writing each e-mail asks nothing: clinics, words, neighbouring steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from service.actions.shelf import Shelf
+from service.actions.writing import Around, Words, Writer, Written, text_name
+from service.domain.contact import Withheld
+from service.domain.protocol import FollowUpProtocol
+from service.domain.reminder import Reason, State, ended
+from service.domain.schedule import local_day
+from service.store import clinics, outbox
+from service.store.clinics import Clinic
+from service.store.outbox import ClaimedEmail, Lease
+from service.store.tables import Kind
+
+
+@dataclass
+class Preparer:
+    """Claims rows and writes them. shelf: the words; writer: facts to bytes."""
+
+    shelf: Shelf
+    writer: Writer
+    _clinics: dict[int, Clinic] = field(default_factory=dict)
+    _around: dict[int, Around] = field(default_factory=dict)
+
+    def claim(self, connection: sa.Connection, ids: Sequence[int], lease: Lease, now: datetime) -> list[ClaimedEmail]:
+        """Claim rows and look up what writing them needs, in the transaction of the claim."""
+        rows = outbox.claim(connection, ids, lease, now)
+        # Rows of the batch before may still be unwritten: keep their clinics, newly read.
+        self._clinics = clinics.by_ids(connection, {row.clinic_id for row in rows} | self._clinics.keys())
+        self.shelf.refresh(connection, self._clinics, now.date())
+        neighbours = outbox.neighbours(connection, [row.treatment_id for row in rows if row.treatment_id])
+        for row in rows:
+            if row.in_doubt:
+                self.shelf.keep(connection, row.text_id)
+            self._around[row.id] = _around(row, neighbours.get(row.treatment_id or 0, ()), self._clinics[row.clinic_id])
+        return rows
+
+    def write(self, row: ClaimedEmail, now: datetime) -> Written | Withheld:
+        """The bytes of one claimed row, or why there are none."""
+        clinic = self._clinics[row.clinic_id]
+        around = self._around.pop(row.id)
+        protocol = self.shelf.catalogue.protocols.get(row.protocol or "")
+        words = self._words(row, clinic, protocol)
+        if protocol is None or words is None:
+            reason = Reason.CHANGED if row.in_doubt else Reason.UNAPPROVED
+            return Withheld(ended(in_doubt=row.in_doubt, otherwise=State.HELD), reason)
+        return self.writer.write(row, clinic, protocol, words, (now, around))
+
+    def _words(self, row: ClaimedEmail, clinic: Clinic, protocol: FollowUpProtocol | None) -> Words | None:
+        if protocol is None:
+            return None
+        if row.in_doubt:
+            version = self.shelf.frozen(row.text_id)
+        else:
+            name = text_name(row, protocol)
+            version = self.shelf.choose(clinic, protocol.key, name, row.language) if name else None
+        return Words(version, self.shelf.compiled(version)) if version else None
+
+    def covers(self, row: ClaimedEmail) -> tuple[str, ...]:
+        """The steps whose missed call this e-mail, sent in time, makes up for."""
+        protocol = self.shelf.catalogue.protocols.get(row.protocol or "")
+        if protocol is None or row.kind != Kind.REMINDER:
+            return ()
+        return tuple(step.key for step in protocol.steps if step.covered_by == row.step)
+
+
+def _around(row: ClaimedEmail, steps: Sequence[tuple[int, str, datetime]], clinic: Clinic) -> Around:
+    """steps: (day, state, due_at) of the treatment's standing reminders, by day."""
+    open_later = [due for _, state, due in steps if due > row.due_at and state in ("planned", "claimed", "held")]
+    missed = [due for _, state, due in steps if state == State.MISSED and due <= row.due_at]
+    return Around(
+        next_on=local_day(min(open_later), clinic.zone) if open_later else None,
+        missed_on=local_day(max(missed), clinic.zone) if missed and row.kind == Kind.CATCH_UP else None,
+    )

@@ -1,0 +1,95 @@
+"""Which version of which words goes to whom: the newest approved one, or in trial mode the newest draft.
+
+Falls back to another language only whole, never to a mixed e-mail. Compiles each version once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+
+import sqlalchemy as sa
+import structlog
+
+from service.errors import BadText
+from service.mail.catalogue import Catalogue, kind_of
+from service.mail.texts import CompiledText, compile_text
+from service.store import texts
+from service.store.clinics import Clinic
+from service.store.texts import TextVersion
+
+log = structlog.get_logger()
+#: After its review date a text goes on for this long, with daily alerts; then its e-mails are held.
+REVIEW_GRACE = timedelta(days=14)
+Key = tuple[int, str, str, str]
+
+
+@dataclass
+class Shelf:
+    """The words at hand for one tick; compiled texts stay from tick to tick."""
+
+    catalogue: Catalogue
+    drafts_count: bool
+    _current: dict[Key, TextVersion] = field(default_factory=dict)
+    _by_id: dict[int, TextVersion] = field(default_factory=dict)
+    _compiled: dict[int, CompiledText] = field(default_factory=dict)
+
+    def refresh(self, connection: sa.Connection, clinic_ids: Iterable[int], today: date) -> None:
+        """Read which versions of these clinics count now, and compile the new ones. today: UTC, for review dates."""
+        self._current.clear()
+        self._by_id.clear()
+        for version in texts.versions(connection, clinic_ids):
+            self._by_id[version.id] = version
+            key = (version.clinic_id, version.protocol, version.name, version.language)
+            if key not in self._current and self._counts(version, today) and self._compile(connection, version):
+                self._current[key] = version
+
+    def _counts(self, version: TextVersion, today: date) -> bool:
+        if version.withdrawn_at is not None:
+            return False
+        if self.drafts_count:
+            return True
+        return version.review_by is not None and today <= version.review_by + REVIEW_GRACE
+
+    def _compile(self, connection: sa.Connection, version: TextVersion) -> bool:
+        """Whether the version is compiled now; a source that no longer fits its protocol never counts."""
+        protocol = self.catalogue.protocols.get(version.protocol)
+        if version.id in self._compiled or protocol is None:
+            return protocol is not None
+        try:
+            self._compiled[version.id] = compile_text(
+                texts.source(connection, version.id),
+                protocol=protocol,
+                kind=kind_of(protocol, version.name),
+                language=version.language,
+                frames=self.catalogue.frames,
+                name=version.name,
+            )
+        except BadText as error:
+            log.error("a text does not fit its protocol any more", text=version.id, problem=error.message)
+            return False
+        return True
+
+    def choose(self, clinic: Clinic, protocol: str, name: str, language: str) -> TextVersion | None:
+        """The version for a client's language, else its base, the clinic's, English; None if nothing may be sent."""
+        for candidate in dict.fromkeys((language, language.split("-")[0], clinic.language, "en")):
+            found = self._current.get((clinic.id, protocol, name, candidate))
+            if found is not None:
+                return found
+        return None
+
+    def keep(self, connection: sa.Connection, text_id: int | None) -> None:
+        """Have at hand the version that an earlier copy used, even if a newer one counts now."""
+        version = self._by_id.get(text_id or 0)
+        if version is not None:
+            self._compile(connection, version)
+
+    def frozen(self, text_id: int | None) -> TextVersion | None:
+        """The very version an earlier copy used, unless it was withdrawn since."""
+        version = self._by_id.get(text_id or 0)
+        usable = version is not None and version.withdrawn_at is None and version.id in self._compiled
+        return version if usable else None
+
+    def compiled(self, version: TextVersion) -> CompiledText:
+        return self._compiled[version.id]

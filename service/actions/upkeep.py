@@ -1,0 +1,85 @@
+"""What a tick does before it sends: rescue, expire, plan the catch-up notes that are owed."""
+
+from __future__ import annotations
+
+import fcntl
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from service.actions.register import entry_row
+from service.domain.protocol import FollowUpProtocol
+from service.domain.schedule import catch_up
+from service.store import clients, clinics, ledger, outbox
+from service.store.outbox import Owed
+
+#: No protocol plans a catch-up later than this after a missed step.
+OWED_WITHIN = timedelta(days=21)
+
+
+@dataclass(frozen=True)
+class Upkeep:
+    """lost_workers: of the names given, those known to be gone (their file lock is free); on PostgreSQL none."""
+
+    protocols: dict[str, FollowUpProtocol]
+    doubt_cap: int
+    lost_workers: Callable[[Sequence[str]], Sequence[str]]
+
+    def run(self, connection: sa.Connection, now: datetime) -> Counter[str]:
+        """One transaction. Returns rows by new state (`missed`, `in_doubt`, …) and `catch_ups` planned."""
+        counts: Counter[str] = Counter()
+        lost = self.lost_workers(ledger.holders(connection))
+        counts.update(ledger.rescue(connection, lost, self.doubt_cap, now))
+        counts.update(outbox.expire(connection, now))
+        for owed in outbox.owed_catch_ups(connection, now, OWED_WITHIN):
+            counts["catch_ups"] += self._catch_up(connection, owed, now)
+        return counts
+
+    def _catch_up(self, connection: sa.Connection, owed: Owed, now: datetime) -> int:
+        protocol = self.protocols.get(owed.protocol)
+        if protocol is None:
+            return 0
+        clinic = clinics.get(connection, owed.clinic_id)
+        entry = catch_up(protocol, owed.treated_on, clinic.time, now, owed.next_due)
+        if entry is None:
+            return 0
+        client = clients.get(connection, owed.clinic_id, owed.client_id, lock=True)
+        newest = clients.live_treatments(connection, owed.client_id, protocol.area)[-1]
+        if newest["id"] != owed.treatment_id:
+            return 0  # P7: a newer treatment of the same area speaks now
+        outbox.add(connection, [entry_row(client, (owed.treatment_id, protocol), entry, now)])
+        return 1
+
+
+class WorkerLock:
+    """A worker's file lock: held while it lives, free the moment its process is gone, however it went."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._path = folder / f"{name}.lock"
+        self._file = self._path.open("w")
+        fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def close(self) -> None:
+        self._path.unlink(missing_ok=True)
+        self._file.close()
+
+
+def free_locks(folder: Path, names: Sequence[str]) -> list[str]:
+    """Those of `names` that no living process holds."""
+    return [name for name in names if not is_held(folder / f"{name}.lock")]
+
+
+def is_held(path: Path) -> bool:
+    try:
+        with path.open("r") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False

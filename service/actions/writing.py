@@ -1,0 +1,194 @@
+"""From a claimed row to the bytes of its e-mail. Asks no clock and no random source: a repeat gives the same bytes.
+
+Decides nothing about sending; what cannot be written is a Withheld with its reason.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from service.domain.contact import Withheld
+from service.domain.hours import parse_hours
+from service.domain.letter import Letter, LetterKind, Sender, facts
+from service.domain.persons import greeting_name
+from service.domain.protocol import FollowUpProtocol
+from service.domain.reminder import Reason, State, ended
+from service.domain.schedule import local_day
+from service.errors import AftercareError
+from service.mail.compose import Head, NotComposed, compose
+from service.mail.signing import Signer
+from service.mail.texts import CompiledText
+from service.store.clinics import Clinic
+from service.store.outbox import ClaimedEmail
+from service.store.tables import Kind
+from service.store.texts import TextVersion
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A finished e-mail and what the mark must keep to make it again. dated: its Date, ISO 8601 with offset."""
+
+    row: ClaimedEmail
+    message: bytes
+    mail_from: str
+    message_id: str
+    text_id: int
+    text_version: int
+    frame_version: str
+    facts: str
+    dated: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The version chosen for a row, compiled."""
+
+    version: TextVersion
+    compiled: CompiledText
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What a letter says that is not in its own row. next_on, missed_on: local dates of neighbouring steps."""
+
+    next_on: date | None = None
+    missed_on: date | None = None
+
+
+def text_name(row: ClaimedEmail, protocol: FollowUpProtocol) -> str | None:
+    """Which text a row needs; None if its protocol no longer has that step."""
+    if row.kind == Kind.CATCH_UP:
+        return protocol.catch_up.text if protocol.catch_up else None
+    step = protocol.step(row.step or "")
+    return step.text if step else None
+
+
+class Writer:
+    """Writes e-mails for clinics; keeps what is the same for a clinic on one day."""
+
+    def __init__(self, signer: Signer) -> None:
+        self._signer = signer
+        self._senders: dict[tuple[Clinic, date], Sender] = {}
+
+    def write(
+        self, row: ClaimedEmail, clinic: Clinic, protocol: FollowUpProtocol, words: Words, at: tuple[datetime, Around]
+    ) -> Written | Withheld:
+        """The bytes for a row: anew, or exactly as an earlier copy that may be out. at: now, and what is around it."""
+        now, around = at
+        try:
+            if row.in_doubt:
+                return self._again(row, words)
+            dated = now.astimezone(clinic.zone).replace(microsecond=0)
+            letter = self._letter(row, clinic, (words.compiled.language, dated.date()), around)
+            content = facts(letter, protocol) | _head_facts(row, clinic)
+            message_id = row.message_id or self._message_id(row, content["from_address"])
+            return self._compose(row, words, content, (dated, message_id))
+        except (AftercareError, NotComposed):
+            return Withheld(ended(in_doubt=row.in_doubt, otherwise=State.HELD), Reason.RENDER_ERROR)
+
+    def _again(self, row: ClaimedEmail, words: Words) -> Written | Withheld:
+        """P2: the same bytes or none at all."""
+        content = json.loads(row.facts or "{}")
+        if not content or content["to_address"] != row.address or row.dated is None or row.message_id is None:
+            return Withheld(State.UNCONFIRMED, Reason.CHANGED)
+        written = self._compose(row, words, content, (datetime.fromisoformat(row.dated), row.message_id))
+        return written if written.digest == row.digest else Withheld(State.UNCONFIRMED, Reason.CHANGED)
+
+    def _compose(
+        self, row: ClaimedEmail, words: Words, content: dict[str, str], stamp: tuple[datetime, str]
+    ) -> Written:
+        dated, message_id = stamp
+        program, values = words.compiled.prepare(content)
+        head = Head(
+            sender_name=content["sender_name"],
+            from_address=content["from_address"],
+            to_address=content["to_address"],
+            reply_to=content["reply_to"],
+            date=dated,
+            message_id=message_id,
+            language=words.compiled.language,
+            stop_mailto=content["stop_mailto"] or None,
+            stop_url=content["stop_url"] or None,
+        )
+        message = compose(head, program, values)
+        return Written(
+            row=row,
+            message=message,
+            mail_from=head.from_address,
+            message_id=message_id,
+            text_id=words.version.id,
+            text_version=words.version.version,
+            frame_version=words.compiled.frame_version,
+            facts=json.dumps(content, ensure_ascii=False, separators=(",", ":")),
+            dated=dated.isoformat(),
+            digest=hashlib.sha256(message).hexdigest(),
+        )
+
+    def _message_id(self, row: ClaimedEmail, from_address: str) -> str:
+        # The instant of planning keeps ids apart that a restored database hands out twice.
+        return self._signer.message_id(row.id, row.planned_at.isoformat(), from_address.partition("@")[2])
+
+    def _letter(self, row: ClaimedEmail, clinic: Clinic, said: tuple[str, date], around: Around) -> Letter:
+        language, dated_on = said
+        kind: LetterKind = "catch_up" if row.kind == Kind.CATCH_UP else "reminder"
+        for_on = local_day(row.due_at, clinic.zone)
+        return Letter(
+            kind=kind,
+            protocol=row.protocol or "",
+            day=row.day or 0,
+            language=language,
+            greeting_name=greeting_name(row.client_name, ""),
+            treated_on=row.treated_on,
+            for_on=for_on,
+            missed_on=around.missed_on,
+            next_on=around.next_on,
+            sender=self._sender(clinic, dated_on),
+            stop_mailto=f"mailto:{clinic.reply_to}?subject=Stop",
+        )
+
+    def _sender(self, clinic: Clinic, on: date) -> Sender:
+        known = self._senders.get((clinic, on))
+        if known is None:
+            if len(self._senders) > 1000:
+                self._senders.clear()
+            known = self._senders[clinic, on] = sender(clinic, on)
+        return known
+
+
+def sender(clinic: Clinic, on: date) -> Sender:
+    """The clinic's side of a letter dated `on`. Hours are left out when the clinic has set none."""
+    hours = parse_hours(clinic.hours) if clinic.hours else None
+    return Sender(
+        sender_name=clinic.sender_name or clinic.name,
+        phone=clinic.phone,
+        hours_line=str(hours) if hours else "",
+        closed_line="" if hours is None or hours.is_open_on(on) else on.isoformat(),
+        emergency_number=clinic.emergency_number,
+        urgent_line_name=clinic.urgent_line_name,
+        urgent_line_number=clinic.urgent_line_number,
+        wash_line=clinic.wash_advice,
+        reply_to=clinic.reply_to,
+    )
+
+
+def _head_facts(row: ClaimedEmail, clinic: Clinic) -> dict[str, str]:
+    return {"to_address": row.address, "from_address": clinic.from_address or clinic.reply_to}
+
+
+def frozen_values(written: Written, marked_at: datetime) -> dict[str, object]:
+    """The parameters of the mark (store/ledger.mark)."""
+    return {
+        "b_id": written.row.id,
+        "b_marked_at": marked_at,
+        "b_message_id": written.message_id,
+        "b_text_id": written.text_id,
+        "b_text_version": written.text_version,
+        "b_frame_version": written.frame_version,
+        "b_facts": written.facts,
+        "b_dated": written.dated,
+        "b_digest": written.digest,
+    }

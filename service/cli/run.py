@@ -1,0 +1,117 @@
+"""Commands that send: tick, worker, serve, web, demo, test-email."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import click
+
+from service.cli.options import json_option, now_option, service_for
+from service.cli.output import print_document, say
+
+if TYPE_CHECKING:
+    from service.wiring import Service
+
+#: What a tick counts, in the order it is told.
+TOLD = ("claimed", "sent", "failed", "missed", "in_doubt", "unconfirmed", "cancelled", "held", "planned", "catch_ups")
+
+
+@click.command("tick", epilog="Example: aftercare tick --now 2026-11-21T10:00:00Z")
+@click.option("--until-idle", is_flag=True, help="Go on until nothing can be sent now.")
+@json_option
+@now_option
+def tick_command(until_idle: bool, json_: bool, now: str | None) -> None:
+    """One round of sending now: rescue, expire, claim, send, record."""
+    from service import logs
+
+    with service_for(now) as service:
+        logs.set_up(service.settings.log_level, service.settings.log_format)
+        moved = service.settings.now is not None
+        counts = asyncio.run(_tick(service, until_idle=until_idle, alone=moved))
+    document = {name: counts.get(name, 0) for name in TOLD}
+    document |= {name: number for name, number in counts.items() if name not in document}
+    if json_:
+        print_document(document)
+        return
+    told = [f"{number} {name.replace('_', ' ')}" for name, number in document.items() if number]
+    say(", ".join(told) if told else "Nothing to do.")
+
+
+async def _tick(service: Service, *, until_idle: bool, alone: bool) -> Counter[str]:
+    from service import wiring
+
+    with wiring.worker_lock(service, alone=alone) as worker:
+        wiring.warn_if_earlier(service)
+        async with wiring.post_office(service) as route:
+            work = wiring.delivery(service, route, worker)
+            clock = service.clock()
+            return await (work.until_idle(clock) if until_idle else work.tick(clock))
+
+
+@click.command("worker")
+def worker_command() -> None:
+    """The daemon alone: sends what is due until it is told to stop (SIGTERM, Ctrl-C)."""
+    from service import daemon, logs
+
+    with service_for() as service:
+        logs.set_up(service.settings.log_level, service.settings.log_format)
+        asyncio.run(daemon.run(service))
+
+
+@click.command("serve")
+def serve_command() -> None:
+    """The daemon and the web pages in one process."""
+    from service import daemon, logs
+
+    with service_for() as service:
+        logs.set_up(service.settings.log_level, service.settings.log_format)
+        asyncio.run(daemon.run(service, with_web=True))
+
+
+@click.command("web")
+def web_command() -> None:
+    """The web pages alone."""
+    from service import daemon, logs
+
+    with service_for() as service:
+        logs.set_up(service.settings.log_level, service.settings.log_format)
+        asyncio.run(daemon.run(service, with_web=True, with_worker=False))
+
+
+@click.command("demo", epilog="Example: aftercare demo --no-serve")
+@click.option("--days", type=click.IntRange(1, 60), default=12, show_default=True, help="Days to run through.")
+@click.option("--port", type=click.IntRange(1, 65535), default=8025, show_default=True, help="Where the inbox page is.")
+@click.option("--no-serve", is_flag=True, help="End after the story; serve no page.")
+def demo_command(days: int, port: int, no_serve: bool) -> None:
+    """See it work: a made-up clinic and clients, the days in seconds, every mail in an inbox page.
+
+    Uses a database and a mail catcher of its own that are thrown away at the end; it can never reach a real relay.
+    """
+    from service import demo
+
+    demo.run(days, port, serve=not no_serve)
+
+
+@click.command("test-email", epilog="Example: aftercare test-email me@example.com")
+@click.argument("address")
+@json_option
+def test_email_command(address: str, json_: bool) -> None:
+    """Send one neutral e-mail through the relay and tell what it answered."""
+    from service.actions.addresses import check_address
+    from service.actions.trying import send_test
+    from service.errors import Unavailable
+
+    with service_for() as service:
+        told = asyncio.run(send_test(service, check_address(address)))
+    if not told.accepted:
+        raise Unavailable(
+            f"the relay did not take it ({told.stage}: {told.words})",
+            field="AFTERCARE_RELAY_HOST",
+            next_step=told.next_step,
+        )
+    if json_:
+        print_document({"accepted": True, "code": told.code, "reply": told.words, "relay": told.relay})
+    else:
+        say(f"{told.relay} took it: {told.code} {told.words}")

@@ -1,0 +1,230 @@
+"""Rendered words and addresses become the bytes of one message: own skeleton, checked headers, quoted-printable.
+
+The same head, program and values always give the same bytes: no clock, no random source. Refuses (NotComposed)
+whatever could add a header, a recipient or a part; the finished bytes are read again before they leave (check).
+Encoded text is remembered for static pieces only, never for a client's values.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import format_datetime
+from functools import lru_cache
+from hashlib import sha256
+
+from service.errors import AftercareError
+from service.mail.encoding import display_name, header_text, quoted_printable
+from service.mail.program import Piece, Program, fill, slot_value
+
+
+class NotComposed(AftercareError):
+    """A header value or the last check refused this message. field: the header, or "message". Names no person."""
+
+    code = "not_composed"
+
+    def __init__(self, where: str, why: str) -> None:
+        super().__init__(f"{where}: {why}", field=where)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What stands around the words.
+
+    date: aware, with the clinic's offset. message_id: with <>. stop_mailto: a mailto: URL. stop_url: an https URL.
+    """
+
+    sender_name: str
+    from_address: str
+    to_address: str
+    reply_to: str
+    date: datetime
+    message_id: str
+    language: str
+    stop_mailto: str | None = None
+    stop_url: str | None = None
+
+
+_NAMES = (
+    *("From", "To", "Subject", "Date", "Message-ID", "Reply-To", "MIME-Version", "Content-Type"),
+    *("Auto-Submitted", "X-Auto-Response-Suppress", "Content-Language"),
+)
+_TEXT_PART = (b"Content-Type: text/plain; charset=utf-8", b"Content-Transfer-Encoding: quoted-printable", b"")
+_HTML_PART = (b"Content-Type: text/html; charset=utf-8", *_TEXT_PART[1:])
+
+_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_ENCODED_WORD = re.compile(r"=\?.*\?=")
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_HOST = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*"
+_ADDRESS = re.compile(rf"(?=.{{3,254}}\Z)(?=[^@]{{1,64}}@){_ATOM}(?:\.{_ATOM})*@{_HOST}")
+_MESSAGE_ID = re.compile(rf"(?=.{{5,250}}\Z)<{_ATOM}(?:\.{_ATOM})*@{_HOST}>")
+_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{1,8}){0,4}")
+# Printable ASCII without what would end or split a List-Unsubscribe entry (RFC 2369).
+_STOP_URL = re.compile(r"https://[A-Za-z0-9](?:(?![<>\",\\ ])[!-~]){0,400}")
+_STOP_MAILTO = re.compile(r"mailto:(?:(?![<>\",\\ ])[!-~]){3,400}")
+
+
+def compose(head: Head, program: Program, values: Mapping[str, str]) -> bytes:
+    """The message, CRLF line ends, 7-bit. Raises NotComposed; KeyError for a slot without a value (a bug)."""
+    block = _header_block(head, fill(program.subject, values))
+    mark = b"--" + _boundary(head.message_id).encode("ascii")
+    try:
+        text, html = _body(program.text, values), _body(program.html, values)
+    except UnicodeEncodeError:
+        raise NotComposed("message", "half a character (a lone surrogate) in the text") from None
+    lines = (block, mark, *_TEXT_PART, text, mark, *_HTML_PART, html, mark + b"--", b"")
+    message = b"\r\n".join(lines)
+    check(message, head)
+    return message
+
+
+def check(message: bytes, head: Head) -> None:
+    """The last gate: reads finished bytes as a stranger would. Raises NotComposed unless they are what we meant.
+
+    Exactly our headers in our order, one To, no bare CR or LF, 7-bit, two parts and nothing beside them.
+    """
+    if not message.isascii() or b"\0" in message:
+        raise NotComposed("message", "not 7-bit")
+    top, _, rest = message.partition(b"\r\n\r\n")
+    header, body = top.decode("ascii").split("\r\n"), rest.split(b"\r\n")
+    breaks = len(header) + len(body)
+    if message.count(b"\r") != breaks or message.count(b"\n") != breaks:
+        raise NotComposed("message", "a bare CR or LF")
+    found = _unfolded(header)
+    if [name for name, _ in found] != _expected_names(head):
+        raise NotComposed("message", "not exactly our headers, each once, in our order")
+    said = dict(found)
+    exact = {"To": head.to_address, "Message-ID": head.message_id, "Reply-To": head.reply_to}
+    for name, value in exact.items():
+        if said[name] != value:
+            raise NotComposed(name, "reads differently in the finished message")
+    if not (said["From"].endswith(f" <{head.from_address}>") or said["From"] == head.from_address):
+        raise NotComposed("From", "reads differently in the finished message")
+    _check_parts(rest, body, b"--" + _boundary(head.message_id).encode("ascii"))
+
+
+def _check_parts(rest: bytes, lines: Sequence[bytes], mark: bytes) -> None:
+    if rest.count(mark) != 3 or lines.count(mark) != 2 or list(lines[-2:]) != [mark + b"--", b""] or lines[0] != mark:
+        raise NotComposed("message", "the boundary does not stand exactly three times, first and last among them")
+    second = lines.index(mark, 1)
+    if tuple(lines[1:4]) != _TEXT_PART or tuple(lines[second + 1 : second + 4]) != _HTML_PART:
+        raise NotComposed("message", "a part does not begin with our two lines")
+    if max(map(len, lines)) > 76:
+        raise NotComposed("message", "a body line longer than 76")
+
+
+def _unfolded(lines: Sequence[str]) -> list[tuple[str, str]]:
+    """Header lines as names and values. A line that is neither a header nor the second half of one is refused."""
+    found: list[tuple[str, str]] = []
+    for line in lines:
+        name, colon, value = line.partition(":")
+        if not line.isprintable() or len(line) > 998 or line.endswith(" "):
+            raise NotComposed("message", "a header line with a control character, too long, or ending in a space")
+        if line.startswith(" ") and found:
+            found[-1] = (found[-1][0], (found[-1][1] + line).lstrip(" "))
+        elif colon and name.replace("-", "").isalpha():
+            found.append((name, value.lstrip(" ")))
+        else:
+            raise NotComposed("message", "a header line that is none")
+    return found
+
+
+def _expected_names(head: Head) -> list[str]:
+    stops = ["List-Unsubscribe"] * bool(head.stop_url or head.stop_mailto)
+    return [*_NAMES, *stops, *["List-Unsubscribe-Post"] * bool(head.stop_url)]
+
+
+def _header_block(head: Head, subject: str) -> bytes:
+    """All header lines, each checked for itself first: what is refused here is refused with the header's name."""
+    sender = display_name(_plain("From", head.sender_name))
+    address = _matching("From", _ADDRESS, head.from_address)
+    if head.date.utcoffset() is None:
+        raise NotComposed("Date", "has no zone")
+    if not subject.strip():
+        raise NotComposed("Subject", "is empty")
+    boundary = _boundary(_matching("Message-ID", _MESSAGE_ID, head.message_id))
+    lines = [
+        _from_line(sender, address),
+        f"To: {_matching('To', _ADDRESS, head.to_address)}",
+        f"Subject: {header_text(_plain('Subject', subject), used=len('Subject: '))}",
+        f"Date: {format_datetime(head.date)}",
+        f"Message-ID: {head.message_id}",
+        f"Reply-To: {_matching('Reply-To', _ADDRESS, head.reply_to)}",
+        "MIME-Version: 1.0",
+        f'Content-Type: multipart/alternative;\r\n boundary="{boundary}"',
+        "Auto-Submitted: auto-generated",
+        "X-Auto-Response-Suppress: All",
+        f"Content-Language: {_matching('Content-Language', _LANGUAGE, head.language)}",
+        *_stop_lines(head),
+    ]
+    return "\r\n".join([*lines, ""]).encode("ascii")
+
+
+def _from_line(sender: str, address: str) -> str:
+    """The address on a line of its own where both do not fit into 76."""
+    if not sender:
+        return f"From: {address}"
+    line = f"From: {sender} <{address}>"
+    return line if len(line.rpartition("\r\n")[2]) <= 76 else f"From: {sender}\r\n <{address}>"
+
+
+def _stop_lines(head: Head) -> list[str]:
+    """One line each, https first (RFC 8058): folding breaks some signatures."""
+    ways = []
+    if head.stop_url is not None:
+        ways.append(_matching("List-Unsubscribe", _STOP_URL, head.stop_url))
+    if head.stop_mailto is not None:
+        ways.append(_matching("List-Unsubscribe", _STOP_MAILTO, head.stop_mailto))
+    if not ways:
+        return []
+    lines = ["List-Unsubscribe: " + ", ".join(f"<{way}>" for way in ways)]
+    return [*lines, "List-Unsubscribe-Post: List-Unsubscribe=One-Click"] if head.stop_url else lines
+
+
+def _plain(where: str, value: str) -> str:
+    """A value of free words. CVE-2024-6923: an encoded word in a name can unfold into headers, so none is let in."""
+    if _FORBIDDEN.search(value):
+        raise NotComposed(where, "holds a control character or a line break")
+    if _ENCODED_WORD.search(value):
+        raise NotComposed(where, "holds an encoded word (=?…?=)")
+    return value
+
+
+def _matching(where: str, pattern: re.Pattern[str], value: str) -> str:
+    if not pattern.fullmatch(_plain(where, value)):
+        raise NotComposed(where, "is not of the form this header needs")
+    return value
+
+
+def _boundary(message_id: str) -> str:
+    """No quoted-printable text can hold it: there, "=" is followed by a hexadecimal digit or the line's end."""
+    return "=_" + sha256(message_id.encode("utf-8", "replace")).hexdigest()[:32]
+
+
+@lru_cache(maxsize=8192)
+def _static(piece: str) -> bytes:
+    return quoted_printable(piece)
+
+
+def _body(pieces: Sequence[Piece], values: Mapping[str, str]) -> bytes:
+    """One part. Every piece begins on a line of its own, so pieces never meet inside a line."""
+    chunks: list[bytes] = []
+    slots: dict[tuple[str, bool], bytes] = {}
+    for piece in pieces:
+        if isinstance(piece, str):
+            chunks.append(_static(piece))
+            continue
+        key = (piece.name, piece.html)
+        if key not in slots:
+            slots[key] = quoted_printable(slot_value(piece, values))
+        chunks.append(slots[key])
+    body = b"".join(chunks)
+    if not body.endswith(b"=\r\n"):
+        return body
+    # A part may not end in a soft break (RFC 2045 6.7 rule 5), nor in a bare space or tab (rule 3).
+    body = body[:-3]
+    if body.endswith((b" ", b"\t")):
+        return body[:-1] + b"=\r\n" + (b"=20" if body.endswith(b" ") else b"=09")
+    return body

@@ -1,0 +1,57 @@
+"""The call list: what could not be told by e-mail and a person must tell. One call for one e-mail at most."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from service.store.tables import calls, clients, emails
+
+#: A person is asked to call within this time.
+CALL_WITHIN = timedelta(hours=2)
+
+
+def open_calls(connection: sa.Connection, rows: Sequence[dict[str, Any]], now: datetime) -> None:
+    """Open one call a row: clinic_id, client_id, email_id (or None), reason. An e-mail that has one keeps it."""
+    if not rows:
+        return
+    known = set(
+        connection.execute(
+            sa.select(calls.c.email_id).where(calls.c.email_id.in_([row["email_id"] for row in rows]))
+        ).scalars()
+    )
+    fresh = [
+        {**row, "opened_at": now, "due_at": now + CALL_WITHIN, "state": "open"}
+        for row in rows
+        if row["email_id"] not in known
+    ]
+    if fresh:
+        connection.execute(sa.insert(calls), fresh)
+
+
+def cover(connection: sa.Connection, treatment_ids: Sequence[int], steps: Sequence[str], now: datetime) -> None:
+    """Close as covered the open calls for missed `steps` of these treatments: a later step, sent in time, said it."""
+    missed = sa.select(emails.c.id).where(
+        emails.c.treatment_id.in_(treatment_ids), emails.c.step.in_(steps), emails.c.state == "missed"
+    )
+    connection.execute(
+        sa.update(calls)
+        .where(calls.c.state == sa.literal_column("'open'"), calls.c.email_id.in_(missed))
+        .values(state="covered", closed_at=now, closed_by="aftercare")
+    )
+
+
+def listed(connection: sa.Connection, clinic_id: int, state: str | None = None) -> list[sa.RowMapping]:
+    """Calls of a clinic by deadline, with the client's name and phone."""
+    query = (
+        sa.select(calls, clients.c.name, clients.c.phone)
+        .join(clients, clients.c.id == calls.c.client_id)
+        .where(calls.c.clinic_id == clinic_id)
+        .order_by(calls.c.due_at, calls.c.id)
+    )
+    if state is not None:
+        query = query.where(calls.c.state == state)
+    return list(connection.execute(query).mappings())

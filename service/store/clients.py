@@ -1,0 +1,133 @@
+"""Clients and their treatments: find and save, always inside one clinic."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from service.errors import NotFound
+from service.store.tables import clients, suppressions, treatments
+
+_suppressed = (
+    sa.select(sa.literal(1))
+    .where(
+        suppressions.c.clinic_id == clients.c.clinic_id,
+        suppressions.c.email_folded == clients.c.email_folded,
+        suppressions.c.lifted_at.is_(None),
+    )
+    .exists()
+)
+#: One word for a client, the gravest first.
+client_state = sa.case(
+    (clients.c.erased_at.is_not(None), "erased"),
+    (clients.c.stopped_at.is_not(None), "stopped"),
+    (_suppressed, "suppressed"),
+    (clients.c.consent_on.is_(None), "no_consent"),
+    (clients.c.paused_at.is_not(None), "paused"),
+    else_="active",
+).label("state")
+
+
+def get(connection: sa.Connection, clinic_id: int, client_id: int, *, lock: bool = False) -> sa.RowMapping:
+    """One client with `state`. Raises NotFound, the same for an unknown id and another clinic's."""
+    query = sa.select(clients, client_state).where(clients.c.clinic_id == clinic_id, clients.c.id == client_id)
+    if lock:
+        query = query.with_for_update(of=clients)
+    row = connection.execute(query).mappings().one_or_none()
+    if row is None:
+        raise NotFound(
+            f"this clinic has no client {client_id}", field="client", next_step="See `aftercare client list`."
+        )
+    return row
+
+
+def find(connection: sa.Connection, clinic_id: int, who: dict[str, str]) -> sa.RowMapping | None:
+    """The same person: same client_ref if one is given, else same address and folded name."""
+    mine = (clients.c.clinic_id == clinic_id) & clients.c.erased_at.is_(None)
+    if who.get("client_ref"):
+        which = mine & (clients.c.client_ref == who["client_ref"])
+    else:
+        which = mine & (clients.c.email_folded == who["email_folded"]) & (clients.c.name_folded == who["name_folded"])
+    query = sa.select(clients, client_state).where(which).order_by(clients.c.id).limit(1)
+    return connection.execute(query).mappings().one_or_none()
+
+
+def add(connection: sa.Connection, values: dict[str, Any]) -> int:
+    return connection.execute(sa.insert(clients).values(**values).returning(clients.c.id)).scalar_one()
+
+
+def change(connection: sa.Connection, client_id: int, values: dict[str, Any]) -> None:
+    connection.execute(sa.update(clients).where(clients.c.id == client_id).values(**values))
+
+
+def listed(connection: sa.Connection, clinic_id: int, limit: int | None = None) -> list[sa.RowMapping]:
+    query = sa.select(clients, client_state).where(clients.c.clinic_id == clinic_id).order_by(clients.c.id)
+    return list(connection.execute(query.limit(limit)).mappings())
+
+
+def get_treatment(connection: sa.Connection, clinic_id: int, treatment_id: int) -> sa.RowMapping:
+    """One treatment, its client locked first. Raises NotFound like `get`."""
+    query = sa.select(treatments).where(treatments.c.clinic_id == clinic_id, treatments.c.id == treatment_id)
+    row = connection.execute(query).mappings().one_or_none()
+    if row is None:
+        raise NotFound(
+            f"this clinic has no treatment {treatment_id}",
+            field="treatment",
+            next_step="See `aftercare treatment list`.",
+        )
+    get(connection, clinic_id, row["client_id"], lock=True)
+    return connection.execute(query).mappings().one()
+
+
+def find_treatment(connection: sa.Connection, client_id: int, protocol: str, on: date) -> sa.RowMapping | None:
+    query = sa.select(treatments).where(
+        treatments.c.client_id == client_id,
+        treatments.c.protocol == protocol,
+        treatments.c.treated_on == on,
+        treatments.c.cancelled_at.is_(None),
+    )
+    return connection.execute(query).mappings().one_or_none()
+
+
+def add_treatment(connection: sa.Connection, values: dict[str, Any]) -> int:
+    return connection.execute(sa.insert(treatments).values(**values).returning(treatments.c.id)).scalar_one()
+
+
+def change_treatment(connection: sa.Connection, treatment_id: int, values: dict[str, Any]) -> None:
+    connection.execute(sa.update(treatments).where(treatments.c.id == treatment_id).values(**values))
+
+
+def live_treatments(connection: sa.Connection, client_id: int, area: str) -> list[sa.RowMapping]:
+    """A client's treatments of one area that are not cancelled, oldest first."""
+    query = (
+        sa.select(treatments)
+        .where(treatments.c.client_id == client_id, treatments.c.area == area, treatments.c.cancelled_at.is_(None))
+        .order_by(treatments.c.treated_on, treatments.c.id)
+    )
+    return list(connection.execute(query).mappings())
+
+
+def list_treatments(
+    connection: sa.Connection, clinic_id: int, client_id: int | None = None, limit: int | None = None
+) -> list[sa.RowMapping]:
+    query = sa.select(treatments).where(treatments.c.clinic_id == clinic_id)
+    if client_id is not None:
+        query = query.where(treatments.c.client_id == client_id)
+    query = query.order_by(treatments.c.treated_on, treatments.c.id).limit(limit)
+    return list(connection.execute(query).mappings())
+
+
+def suppressed(connection: sa.Connection, clinic_id: int, email_folded: str) -> bool:
+    query = sa.select(suppressions.c.id).where(
+        suppressions.c.clinic_id == clinic_id,
+        suppressions.c.email_folded == email_folded,
+        suppressions.c.lifted_at.is_(None),
+    )
+    return connection.execute(query).first() is not None
+
+
+def now_as_text(at: datetime | None) -> str | None:
+    """An instant as interface JSON: UTC, ISO 8601, Z."""
+    return None if at is None else at.isoformat(timespec="seconds").replace("+00:00", "Z")

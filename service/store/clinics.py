@@ -1,0 +1,136 @@
+"""Clinics and their staff: find and save."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, time
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+
+from service.domain.schedule import ClinicTime
+from service.errors import BadInput, NotFound
+from service.store.tables import Role, clinics, staff
+
+
+@dataclass(frozen=True, slots=True)
+class Clinic:
+    """One clinic as stored; empty texts are not set yet."""
+
+    id: int
+    name: str
+    sender_name: str
+    from_address: str
+    reply_to: str
+    timezone: str
+    send_at: str
+    language: str
+    phone: str
+    hours: str
+    emergency_number: str
+    urgent_line_name: str
+    urgent_line_number: str
+    wash_advice: str
+    created_at: datetime
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.timezone)
+
+    @property
+    def time(self) -> ClinicTime:
+        return ClinicTime(self.zone, time.fromisoformat(self.send_at))
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """What live mode needs and this clinic has not said. Numbers are never inferred (content: 111 is two things)."""
+        needed = ("sender_name", "reply_to", "phone", "hours", "emergency_number", "urgent_line_name")
+        return tuple(name for name in needed if not getattr(self, name))
+
+
+def _read(row: sa.Row[Any]) -> Clinic:
+    return Clinic(**{name: getattr(row, name) for name in Clinic.__dataclass_fields__})
+
+
+def every(connection: sa.Connection) -> list[Clinic]:
+    return [_read(row) for row in connection.execute(sa.select(clinics).order_by(clinics.c.id))]
+
+
+def by_ids(connection: sa.Connection, ids: Iterable[int]) -> dict[int, Clinic]:
+    rows = connection.execute(sa.select(clinics).where(clinics.c.id.in_(sorted(set(ids)))))
+    return {row.id: _read(row) for row in rows}
+
+
+def get(connection: sa.Connection, clinic_id: int) -> Clinic:
+    row = connection.execute(sa.select(clinics).where(clinics.c.id == clinic_id)).one_or_none()
+    if row is None:
+        raise NotFound(f"there is no clinic {clinic_id}", field="clinic", next_step="See `aftercare clinic list`.")
+    return _read(row)
+
+
+def chosen(connection: sa.Connection, clinic_id: int | None) -> Clinic:
+    """The clinic named by its id, or the only one there is."""
+    if clinic_id is not None:
+        return get(connection, clinic_id)
+    all_of_them = every(connection)
+    if not all_of_them:
+        raise BadInput("there is no clinic yet", field="clinic", next_step="Run `aftercare init --clinic NAME …`.")
+    if len(all_of_them) > 1:
+        listed = ", ".join(f"{clinic.id} ({clinic.name})" for clinic in all_of_them)
+        raise BadInput(f"there are several clinics: {listed}", field="clinic", next_step="Say which with --clinic ID.")
+    return all_of_them[0]
+
+
+def add(connection: sa.Connection, values: dict[str, str], now: datetime) -> Clinic:
+    new_id = connection.execute(
+        sa.insert(clinics).values(**values, created_at=now).returning(clinics.c.id)
+    ).scalar_one()
+    return get(connection, new_id)
+
+
+def change(connection: sa.Connection, clinic_id: int, values: dict[str, str]) -> Clinic:
+    connection.execute(sa.update(clinics).where(clinics.c.id == clinic_id).values(**values))
+    return get(connection, clinic_id)
+
+
+def add_staff(connection: sa.Connection, clinic_id: int, values: dict[str, str], now: datetime) -> int:
+    """A new staff member's id. values: email, name, role."""
+    known = connection.execute(
+        sa.select(staff.c.id).where(staff.c.clinic_id == clinic_id, staff.c.email == values["email"])
+    ).first()
+    if known is not None:
+        raise BadInput(
+            f"staff member {known.id} already has that address", field="email", next_step="See `aftercare staff list`."
+        )
+    added = sa.insert(staff).values(clinic_id=clinic_id, created_at=now, **values).returning(staff.c.id)
+    return connection.execute(added).scalar_one()
+
+
+def list_staff(connection: sa.Connection, clinic_id: int) -> list[sa.RowMapping]:
+    query = sa.select(staff).where(staff.c.clinic_id == clinic_id).order_by(staff.c.id)
+    return list(connection.execute(query).mappings())
+
+
+def disable_staff(connection: sa.Connection, clinic_id: int, staff_id: int, now: datetime) -> None:
+    """Disable one staff member. Raises NotFound if this clinic has none of that id."""
+    done = connection.execute(
+        sa.update(staff)
+        .where(staff.c.clinic_id == clinic_id, staff.c.id == staff_id, staff.c.disabled_at.is_(None))
+        .values(disabled_at=now)
+    )
+    if not done.rowcount:
+        raise NotFound(
+            f"this clinic has no active staff member {staff_id}", field="staff", next_step="See `aftercare staff list`."
+        )
+
+
+def is_clinician(connection: sa.Connection, clinic_id: int, email: str) -> bool:
+    query = sa.select(staff.c.id).where(
+        staff.c.clinic_id == clinic_id,
+        staff.c.email == email,
+        staff.c.role == Role.CLINICIAN,
+        staff.c.disabled_at.is_(None),
+    )
+    return connection.execute(query).first() is not None

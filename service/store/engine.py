@@ -1,0 +1,170 @@
+"""Engines, transactions and the one bridge from async code. SQLite and PostgreSQL from one code base.
+
+Two handles: a page that reads never waits behind a writer's BEGIN IMMEDIATE. SQLite's driver opens no transaction
+before a read and none before a leading WITH, which loses updates: so every transaction is begun here, explicitly.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+
+from service.errors import BadConfiguration, Unavailable
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Work = Callable[Concatenate[sa.Connection, P], R]
+
+
+class Instant(sa.types.TypeDecorator[datetime]):
+    """An aware UTC instant: timestamptz on PostgreSQL, sortable UTC text on SQLite. Refuses naive values."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("an instant without a zone")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
+
+
+class database_clock(FunctionElement[datetime]):  # noqa: N801 - reads like the SQL function it is
+    """The database's own clock plus some seconds: the only clock of leases, never compared with business time."""
+
+    type = Instant()
+    inherit_cache = True
+
+    def __init__(self, seconds: int = 0) -> None:
+        super().__init__(sa.bindparam("seconds", seconds, type_=sa.Integer, unique=True))
+
+
+@compiles(database_clock, "sqlite")
+def _sqlite_clock(element: database_clock, compiler: Any, **kw: Any) -> str:
+    seconds = compiler.process(element.clauses, **kw)
+    # Six digits, as the driver writes instants, so that text order is time order.
+    return f"strftime('%Y-%m-%d %H:%M:%f', 'now', {seconds} || ' seconds') || '000'"
+
+
+@compiles(database_clock, "postgresql")
+def _postgresql_clock(element: database_clock, compiler: Any, **kw: Any) -> str:
+    return f"(clock_timestamp() + make_interval(secs => {compiler.process(element.clauses, **kw)}))"
+
+
+class Store:
+    """The two handles on one database, and the thread in which async code's transactions run."""
+
+    def __init__(self, url: str) -> None:
+        self.url = sa.make_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self._writer = _engine(self.url, "BEGIN IMMEDIATE")
+        self._reader = _engine(self.url, "BEGIN") if self.is_sqlite else self._writer
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """One writing transaction: committed at the end of the block, rolled back if it raises."""
+        with _explained(self.url), self._writer.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """One reading transaction over a stable picture of the data."""
+        with _explained(self.url), self._reader.begin() as connection:
+            yield connection
+
+    async def in_thread(self, work: Work[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run `work` as one whole writing transaction off the event loop, and wait for its commit."""
+
+        def transaction() -> R:
+            with self.write() as connection:
+                return work(connection, *args, **kwargs)
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, transaction)
+
+    def now(self) -> datetime:
+        """Business time in live mode: the database's clock, so that a worker with a fast one sends nothing early."""
+        with self.read() as connection:
+            return connection.execute(sa.select(database_clock())).scalar_one()
+
+    def close(self) -> None:
+        self._thread.shutdown(wait=True)
+        self._writer.dispose()
+        self._reader.dispose()
+
+
+def _engine(url: sa.URL, begin: str) -> sa.Engine:
+    backend = url.get_backend_name()
+    if backend == "sqlite":
+        return _sqlite_engine(url, begin)
+    if backend != "postgresql":
+        raise BadConfiguration(
+            f"AFTERCARE_DATABASE_URL: {backend} is not a database this program knows",
+            field="AFTERCARE_DATABASE_URL",
+            next_step="Use sqlite:///file.db or postgresql://user@host/name.",
+        )
+    arguments = {"connect_timeout": 10, "target_session_attrs": "read-write"}
+    # Reads see what is committed at each statement; the store locks what it will change.
+    return sa.create_engine(url, connect_args=arguments, pool_pre_ping=True, pool_size=5)
+
+
+def _sqlite_engine(url: sa.URL, begin: str) -> sa.Engine:
+    if url.database in (None, "", ":memory:"):
+        raise BadConfiguration(
+            "AFTERCARE_DATABASE_URL: a database in memory would forget every reminder",
+            field="AFTERCARE_DATABASE_URL",
+            next_step="Name a file: sqlite:///aftercare.db.",
+        )
+    engine = sa.create_engine(url, connect_args={"timeout": 10, "check_same_thread": False})
+
+    @sa.event.listens_for(engine, "connect")
+    def configure(connection: sqlite3.Connection, _: object) -> None:
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @sa.event.listens_for(engine, "begin")
+    def start(connection: sa.Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+@contextmanager
+def _explained(url: sa.URL) -> Iterator[None]:
+    """What a database's failure means for a person; the driver's words stay in the cause."""
+    try:
+        yield
+    except sa.exc.OperationalError as error:
+        words = str(error.orig).strip().splitlines()
+        raise Unavailable(
+            f"the database {url.render_as_string(hide_password=True)} did not answer: {words[0] if words else 'no reason'}",
+            field="AFTERCARE_DATABASE_URL",
+            next_step="Check that it runs, that this user may write it, and that its disk is not full.",
+        ) from error
+
+
+def make_private(path: Path) -> None:
+    """A folder only this user can read: it holds clients' data."""
+    path.mkdir(parents=True, exist_ok=True)
+    os.chmod(path, 0o700)  # noqa: PTH101 - one call, no surprise with umask

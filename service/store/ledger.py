@@ -1,0 +1,312 @@
+"""The book of a delivery: last look and mark before a message, outcome after it, rescue of what a lost worker left.
+
+Each function runs inside one short transaction that many conversations share. Nothing here talks to a relay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from service.domain.reminder import Reason, State, doubt_wait, lapsed
+from service.store.calls import open_calls
+from service.store.engine import database_clock
+from service.store.outbox import NO_LEASE, end_open, lock_clients
+from service.store.tables import LEASED, Kind, attempts, clients, emails, suppressions, treatments
+
+_leased = sa.literal_column(LEASED, sa.Boolean)
+
+
+@dataclass(frozen=True, slots=True)
+class LastLook:
+    """A claimed row and its world in the transaction of the mark."""
+
+    id: int
+    state: str
+    token: str | None
+    kind: str
+    due_at: datetime
+    useful_until: datetime
+    doubt_since: datetime | None
+    address: str
+    stopped_at: datetime | None
+    paused_at: datetime | None
+    erased_at: datetime | None
+    consented: bool
+    cancelled_at: datetime | None
+    suppressed: bool
+
+
+def last_look(connection: sa.Connection, wanted: Sequence[tuple[int, int]]) -> dict[int, LastLook]:
+    """Lock the clients and rows of `wanted` (client id, e-mail id) and read what the mark must still agree with."""
+    lock_clients(connection, (client_id for client_id, _ in wanted))
+    ids = [email_id for _, email_id in wanted]
+    suppressed = (
+        sa.select(sa.literal(1))
+        .where(
+            suppressions.c.clinic_id == clients.c.clinic_id,
+            suppressions.c.email_folded == clients.c.email_folded,
+            suppressions.c.lifted_at.is_(None),
+        )
+        .exists()
+    )
+    query = (
+        sa.select(
+            emails.c.id,
+            emails.c.state,
+            emails.c.lease_token,
+            emails.c.kind,
+            emails.c.due_at,
+            emails.c.useful_until,
+            emails.c.doubt_since,
+            clients.c.email,
+            clients.c.stopped_at,
+            clients.c.paused_at,
+            clients.c.erased_at,
+            clients.c.consent_on.is_not(None),
+            treatments.c.cancelled_at,
+            suppressed,
+        )
+        .select_from(emails.join(clients, clients.c.id == emails.c.client_id))
+        .outerjoin(treatments, treatments.c.id == emails.c.treatment_id)
+        .where(emails.c.id.in_(ids))
+        .with_for_update(of=emails)
+    )
+    return {row[0]: LastLook(*row) for row in connection.execute(query)}
+
+
+_MARK = (
+    sa.update(emails)
+    .where(emails.c.id == sa.bindparam("b_id"))
+    .values(
+        state=State.SENDING,
+        marked_at=sa.bindparam("b_marked_at"),
+        message_id=sa.bindparam("b_message_id"),
+        text_id=sa.bindparam("b_text_id"),
+        text_version=sa.bindparam("b_text_version"),
+        frame_version=sa.bindparam("b_frame_version"),
+        facts=sa.bindparam("b_facts"),
+        dated=sa.bindparam("b_dated"),
+        digest=sa.bindparam("b_digest"),
+        # Marking a row that is in doubt uses up one of its repeats, whatever becomes of it.
+        doubt_retries=emails.c.doubt_retries + sa.case((emails.c.doubt_since.is_(None), 0), else_=1),
+    )
+)
+
+
+def mark(connection: sa.Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Write the marks. Call only for rows that `last_look` found claimed with their token in this transaction."""
+    if rows:
+        connection.execute(_MARK, rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one claimed row. spoke: a conversation about it was begun, so it leaves an attempt."""
+
+    id: int
+    clinic_id: int
+    client_id: int
+    kind: str
+    token: str
+    worker: str
+    claimed_at: datetime
+    marked_at: datetime | None
+    ended_at: datetime
+    state: State
+    reason: Reason | None
+    not_before: datetime | None
+    attempts: int
+    thaw: bool
+    suppress: bool = False
+    spoke: bool = True
+    outcome: str = ""
+    stage: str | None = None
+    code: int | None = None
+    enhanced: str | None = None
+    reply: str | None = None
+
+
+_LAST = {
+    "last_code": sa.bindparam("b_code"),
+    "last_enhanced": sa.bindparam("b_enhanced"),
+    "last_stage": sa.bindparam("b_stage"),
+    "last_reply": sa.bindparam("b_reply"),
+    "attempts": sa.bindparam("b_attempts"),
+}
+# A late 250 is a fact, whoever holds the row by now: it also stops a repeat that is not yet marked.
+_SENT = (
+    sa.update(emails)
+    .where(emails.c.id == sa.bindparam("b_id"), emails.c.state != State.SENT)
+    .values(
+        state=State.SENT,
+        reason=None,
+        sent_at=sa.bindparam("b_ended_at"),
+        ended_at=sa.bindparam("b_ended_at"),
+        **NO_LEASE,
+        **_LAST,
+    )
+)
+_MINE = (
+    emails.c.id == sa.bindparam("b_id"),
+    emails.c.lease_token == sa.bindparam("b_token"),
+    _leased,
+)
+_AGAIN = (
+    sa.update(emails)
+    .where(*_MINE)
+    .values(
+        state=sa.bindparam("b_state"),
+        reason=sa.bindparam("b_reason"),
+        not_before=sa.func.coalesce(sa.bindparam("b_not_before", type_=emails.c.not_before.type), emails.c.not_before),
+        doubt_since=sa.func.coalesce(
+            emails.c.doubt_since, sa.bindparam("b_doubt_since", type_=emails.c.doubt_since.type)
+        ),
+        ended_at=sa.bindparam("b_ended"),
+        **NO_LEASE,
+        **_LAST,
+    )
+)
+_THAWED = {name: None for name in ("text_id", "text_version", "frame_version", "facts", "dated", "digest", "marked_at")}
+_THAW = _AGAIN.values(**_THAWED)
+
+
+def record(connection: sa.Connection, outcomes: Sequence[Outcome]) -> None:
+    """Write outcomes and their attempts; suppress dead addresses; open the calls that a failure makes necessary."""
+    if not outcomes:
+        return
+    lock_clients(connection, (outcome.client_id for outcome in outcomes))
+    connection.execute(sa.insert(attempts), [_attempt(outcome) for outcome in outcomes if outcome.spoke] or None)
+    for statement, group in (
+        (_SENT, [_parameters(o) for o in outcomes if o.state is State.SENT]),
+        (_THAW, [_parameters(o) for o in outcomes if o.state is not State.SENT and o.thaw]),
+        (_AGAIN, [_parameters(o) for o in outcomes if o.state is not State.SENT and not o.thaw]),
+    ):
+        if group:
+            connection.execute(statement, group)
+    for outcome in outcomes:
+        if outcome.suppress:
+            suppress(connection, outcome)
+    lost = [o for o in outcomes if o.state in (State.FAILED, State.UNCONFIRMED, State.MISSED)]
+    _call_for(connection, [o for o in lost if o.kind == Kind.REMINDER])
+
+
+def _call_for(connection: sa.Connection, outcomes: Sequence[Outcome]) -> None:
+    if outcomes:
+        rows = [
+            {"clinic_id": o.clinic_id, "client_id": o.client_id, "email_id": o.id, "reason": str(o.state)}
+            for o in outcomes
+        ]
+        open_calls(connection, rows, outcomes[0].ended_at)
+
+
+def _parameters(outcome: Outcome) -> dict[str, Any]:
+    final = outcome.state not in (State.PLANNED, State.IN_DOUBT, State.HELD)
+    return {
+        "b_id": outcome.id,
+        "b_token": outcome.token,
+        "b_state": outcome.state,
+        "b_reason": outcome.reason,
+        "b_not_before": outcome.not_before,
+        "b_doubt_since": outcome.ended_at if outcome.state in (State.IN_DOUBT, State.UNCONFIRMED) else None,
+        "b_ended": outcome.ended_at if final else None,
+        "b_ended_at": outcome.ended_at,
+        "b_attempts": outcome.attempts,
+        "b_code": outcome.code,
+        "b_enhanced": outcome.enhanced,
+        "b_stage": outcome.stage,
+        "b_reply": outcome.reply,
+    }
+
+
+def _attempt(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "clinic_id": outcome.clinic_id,
+        "email_id": outcome.id,
+        "worker": outcome.worker,
+        "token": outcome.token,
+        "claimed_at": outcome.claimed_at,
+        "marked_at": outcome.marked_at,
+        "stage": outcome.stage,
+        "code": outcome.code,
+        "enhanced": outcome.enhanced,
+        "reply": outcome.reply,
+        "ended_at": outcome.ended_at,
+        "outcome": outcome.outcome,
+    }
+
+
+def suppress(connection: sa.Connection, outcome: Outcome) -> None:
+    """The relay says this address does not exist: write to it no more, until a person says otherwise."""
+    address = connection.execute(
+        sa.select(clients.c.email_folded).where(clients.c.id == outcome.client_id)
+    ).scalar_one()
+    same = (suppressions.c.clinic_id == outcome.clinic_id) & (suppressions.c.email_folded == address)
+    active = same & suppressions.c.lifted_at.is_(None)
+    if connection.execute(sa.select(suppressions.c.id).where(active)).first() is None:
+        connection.execute(
+            sa.insert(suppressions),
+            {
+                "clinic_id": outcome.clinic_id,
+                "email_folded": address,
+                "reason": "their mail server says this address does not exist",
+                "email_id": outcome.id,
+                "created_at": outcome.ended_at,
+            },
+        )
+    theirs = emails.c.client_id.in_(
+        sa.select(clients.c.id).where(clients.c.clinic_id == outcome.clinic_id, clients.c.email_folded == address)
+    )
+    end_open(connection, theirs & (emails.c.id != outcome.id), Reason.SUPPRESSED, outcome.ended_at)
+
+
+def rescue(connection: sa.Connection, lost: Sequence[str], doubt_cap: int, now: datetime) -> dict[str, int]:
+    """Free the rows whose lease is over, or whose worker is known to be gone. Returns the rows by new state.
+
+    lost: names of workers whose file lock is free (SQLite); on PostgreSQL only the lease counts.
+    """
+    gone = emails.c.lease_until <= database_clock()
+    if lost:
+        gone |= emails.c.worker.in_(lost)
+    rows = connection.execute(
+        sa.select(emails).where(_leased, gone).order_by(emails.c.id).with_for_update(skip_locked=True)
+    ).all()
+    outcomes = []
+    for row in rows:
+        was = State(row.state)
+        state = lapsed(was, in_doubt=row.doubt_since is not None, doubt_retries=row.doubt_retries, doubt_cap=doubt_cap)
+        wait = now + doubt_wait(row.id) if was is State.SENDING else row.not_before
+        outcomes.append(
+            Outcome(
+                id=row.id,
+                clinic_id=row.clinic_id,
+                client_id=row.client_id,
+                kind=row.kind,
+                token=row.lease_token,
+                worker=row.worker,
+                claimed_at=row.claimed_at,
+                marked_at=row.marked_at,
+                ended_at=now,
+                state=state,
+                reason=Reason.WORKER_LOST,
+                not_before=min(wait, row.useful_until),
+                attempts=row.attempts + (1 if was is State.SENDING else 0),
+                thaw=False,
+                outcome=Reason.WORKER_LOST,
+                stage="message" if was is State.SENDING else None,
+            )
+        )
+    record(connection, outcomes)
+    counts: dict[str, int] = {}
+    for outcome in outcomes:
+        counts[outcome.state] = counts.get(outcome.state, 0) + 1
+    return counts
+
+
+def holders(connection: sa.Connection) -> list[str]:
+    """Names of the workers that hold rows now."""
+    return list(connection.execute(sa.select(emails.c.worker).where(_leased).distinct()).scalars())

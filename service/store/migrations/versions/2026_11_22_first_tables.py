@@ -1,0 +1,347 @@
+"""All first tables; attempts and audit are evidence: a trigger refuses to change or delete a row."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+from service.store.engine import Instant
+
+revision = "first_tables"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.create_table(
+        "clinics",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("sender_name", sa.String(length=100), server_default="", nullable=False),
+        sa.Column("from_address", sa.String(length=254), server_default="", nullable=False),
+        sa.Column("reply_to", sa.String(length=254), server_default="", nullable=False),
+        sa.Column("timezone", sa.String(length=64), nullable=False),
+        sa.Column("send_at", sa.String(length=5), server_default="10:00", nullable=False),
+        sa.Column("language", sa.String(length=35), server_default="en", nullable=False),
+        sa.Column("phone", sa.String(length=32), server_default="", nullable=False),
+        sa.Column("hours", sa.String(length=500), server_default="", nullable=False),
+        sa.Column("emergency_number", sa.String(length=32), server_default="", nullable=False),
+        sa.Column("urgent_line_name", sa.String(length=100), server_default="", nullable=False),
+        sa.Column("urgent_line_number", sa.String(length=32), server_default="", nullable=False),
+        sa.Column("wash_advice", sa.String(length=300), server_default="", nullable=False),
+        sa.Column("created_at", Instant(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_clinics")),
+    )
+    op.create_table(
+        "audit",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("clinic_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("at", Instant(), nullable=False),
+        sa.Column("actor", sa.String(length=254), nullable=False),
+        sa.Column("action", sa.String(length=64), nullable=False),
+        sa.Column("subject", sa.String(length=64), nullable=False),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.Column("previous", sa.String(length=64), nullable=False),
+        sa.Column("hash", sa.String(length=64), nullable=False),
+        sa.ForeignKeyConstraint(["clinic_id"], ["clinics.id"], name=op.f("fk_audit_clinic_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_audit")),
+    )
+    op.create_table(
+        "clients",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("clinic_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("name_folded", sa.String(length=400), nullable=False),
+        sa.Column("email", sa.String(length=254), nullable=False),
+        sa.Column("email_folded", sa.String(length=254), nullable=False),
+        sa.Column("phone", sa.String(length=32), server_default="", nullable=False),
+        sa.Column("language", sa.String(length=35), nullable=False),
+        sa.Column("client_ref", sa.String(length=100), server_default="", nullable=False),
+        sa.Column("guardian", sa.String(length=200), server_default="", nullable=False),
+        sa.Column("consent_on", sa.Date(), nullable=True),
+        sa.Column("consent_by", sa.String(length=254), server_default="", nullable=False),
+        sa.Column("created_at", Instant(), nullable=False),
+        sa.Column("stopped_at", Instant(), nullable=True),
+        sa.Column("paused_at", Instant(), nullable=True),
+        sa.Column("erased_at", Instant(), nullable=True),
+        sa.ForeignKeyConstraint(["clinic_id"], ["clinics.id"], name=op.f("fk_clients_clinic_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_clients")),
+    )
+    op.create_index(
+        "uq_clients_person",
+        "clients",
+        ["clinic_id", "email_folded", "name_folded", "client_ref"],
+        unique=True,
+        sqlite_where=sa.text("erased_at IS NULL"),
+        postgresql_where=sa.text("erased_at IS NULL"),
+    )
+    op.create_index(
+        "uq_clients_ref",
+        "clients",
+        ["clinic_id", "client_ref"],
+        unique=True,
+        sqlite_where=sa.text("client_ref <> '' AND erased_at IS NULL"),
+        postgresql_where=sa.text("client_ref <> '' AND erased_at IS NULL"),
+    )
+    op.create_table(
+        "staff",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("clinic_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("email", sa.String(length=254), nullable=False),
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("role", sa.String(length=16), nullable=False),
+        sa.Column("created_at", Instant(), nullable=False),
+        sa.Column("disabled_at", Instant(), nullable=True),
+        sa.CheckConstraint("role IN ('reception', 'clinician', 'owner', 'ops')", name=op.f("ck_staff_role")),
+        sa.ForeignKeyConstraint(["clinic_id"], ["clinics.id"], name=op.f("fk_staff_clinic_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_staff")),
+        sa.UniqueConstraint("clinic_id", "email", name=op.f("uq_staff_clinic_id_email")),
+    )
+    op.create_table(
+        "texts",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("clinic_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("protocol", sa.String(length=64), nullable=False),
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("language", sa.String(length=35), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("sha256", sa.String(length=64), nullable=False),
+        sa.Column("created_at", Instant(), nullable=False),
+        sa.Column("created_by", sa.String(length=254), nullable=False),
+        sa.Column("approved_at", Instant(), nullable=True),
+        sa.Column("approved_by", sa.String(length=254), nullable=True),
+        sa.Column("review_by", sa.Date(), nullable=True),
+        sa.Column("withdrawn_at", Instant(), nullable=True),
+        sa.CheckConstraint(
+            "(approved_at IS NULL) = (approved_by IS NULL) AND (approved_at IS NULL) = (review_by IS NULL)",
+            name=op.f("ck_texts_approval"),
+        ),
+        sa.ForeignKeyConstraint(["clinic_id"], ["clinics.id"], name=op.f("fk_texts_clinic_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_texts")),
+        sa.UniqueConstraint(
+            "clinic_id",
+            "protocol",
+            "name",
+            "language",
+            "version",
+            name=op.f("uq_texts_clinic_id_protocol_name_language_version"),
+        ),
+    )
+    op.create_table(
+        "treatments",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("clinic_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("client_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("protocol", sa.String(length=64), nullable=False),
+        sa.Column("area", sa.String(length=64), nullable=False),
+        sa.Column("treated_on", sa.Date(), nullable=False),
+        sa.Column("treated_at", sa.String(length=5), server_default="", nullable=False),
+        sa.Column("created_at", Instant(), nullable=False),
+        sa.Column("created_by", sa.String(length=254), nullable=False),
+        sa.Column("cancelled_at", Instant(), nullable=True),
+        sa.ForeignKeyConstraint(["client_id"], ["clients.id"], name=op.f("fk_treatments_client_id")),
+        sa.ForeignKeyConstraint(["clinic_id"], ["clinics.id"], name=op.f("fk_treatments_clinic_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_treatments")),
+    )
+    op.create_index(
+        "uq_treatments_once",
+        "treatments",
+        ["client_id", "protocol", "treated_on"],
+        unique=True,
+        sqlite_where=sa.text("cancelled_at IS NULL"),
+        postgresql_where=sa.text("cancelled_at IS NULL"),
+    )
+    op.create_table(
+        "emails",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("clinic_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("client_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("treatment_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("protocol", sa.String(length=64), nullable=True),
+        sa.Column("step", sa.String(length=64), nullable=True),
+        sa.Column("day", sa.Integer(), nullable=True),
+        sa.Column("language", sa.String(length=35), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("reason", sa.String(length=32), nullable=True),
+        sa.Column("due_at", Instant(), nullable=False),
+        sa.Column("useful_until", Instant(), nullable=False),
+        sa.Column("not_before", Instant(), nullable=False),
+        sa.Column("planned_at", Instant(), nullable=False),
+        sa.Column("replaced_at", Instant(), nullable=True),
+        sa.Column("ended_at", Instant(), nullable=True),
+        sa.Column("doubt_since", Instant(), nullable=True),
+        sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("doubt_retries", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("worker", sa.String(length=64), nullable=True),
+        sa.Column("lease_token", sa.String(length=32), nullable=True),
+        sa.Column("lease_until", Instant(), nullable=True),
+        sa.Column("claimed_at", Instant(), nullable=True),
+        sa.Column("marked_at", Instant(), nullable=True),
+        sa.Column("message_id", sa.String(length=200), nullable=True),
+        sa.Column("text_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("text_version", sa.Integer(), nullable=True),
+        sa.Column("frame_version", sa.String(length=64), nullable=True),
+        sa.Column("facts", sa.Text(), nullable=True),
+        sa.Column("dated", sa.String(length=40), nullable=True),
+        sa.Column("digest", sa.String(length=64), nullable=True),
+        sa.Column("sent_at", Instant(), nullable=True),
+        sa.Column("last_code", sa.Integer(), nullable=True),
+        sa.Column("last_enhanced", sa.String(length=16), nullable=True),
+        sa.Column("last_stage", sa.String(length=16), nullable=True),
+        sa.Column("last_reply", sa.String(length=500), nullable=True),
+        sa.Column("bounced_at", Instant(), nullable=True),
+        sa.Column("bounce_class", sa.String(length=16), nullable=True),
+        sa.CheckConstraint("(state = 'sent') = (sent_at IS NOT NULL)", name=op.f("ck_emails_sent")),
+        sa.CheckConstraint(
+            "(state IN ('claimed', 'sending')) = (lease_token IS NOT NULL)", name=op.f("ck_emails_lease")
+        ),
+        sa.CheckConstraint("kind IN ('reminder', 'catch_up', 'hello', 'notice')", name=op.f("ck_emails_kind")),
+        sa.CheckConstraint(
+            "state IN ('planned', 'claimed', 'sending', 'in_doubt', 'held', 'sent', 'failed', 'missed', 'cancelled', 'unconfirmed')",
+            name=op.f("ck_emails_state"),
+        ),
+        sa.CheckConstraint("due_at < useful_until AND not_before <= useful_until", name=op.f("ck_emails_window")),
+        sa.ForeignKeyConstraint(["client_id"], ["clients.id"], name=op.f("fk_emails_client_id")),
+        sa.ForeignKeyConstraint(["clinic_id"], ["clinics.id"], name=op.f("fk_emails_clinic_id")),
+        sa.ForeignKeyConstraint(["text_id"], ["texts.id"], name=op.f("fk_emails_text_id")),
+        sa.ForeignKeyConstraint(["treatment_id"], ["treatments.id"], name=op.f("fk_emails_treatment_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_emails")),
+    )
+    op.create_index("ix_emails_client_id", "emails", ["client_id", "id"], unique=False)
+    op.create_index(
+        "ix_emails_due",
+        "emails",
+        ["not_before", "id"],
+        unique=False,
+        sqlite_where=sa.text("state IN ('planned', 'in_doubt')"),
+        postgresql_where=sa.text("state IN ('planned', 'in_doubt')"),
+    )
+    op.create_index(
+        "ix_emails_held",
+        "emails",
+        ["useful_until"],
+        unique=False,
+        sqlite_where=sa.text("state = 'held'"),
+        postgresql_where=sa.text("state = 'held'"),
+    )
+    op.create_index(
+        "ix_emails_lease",
+        "emails",
+        ["lease_until"],
+        unique=False,
+        sqlite_where=sa.text("state IN ('claimed', 'sending')"),
+        postgresql_where=sa.text("state IN ('claimed', 'sending')"),
+    )
+    op.create_index(
+        "uq_emails_step",
+        "emails",
+        ["treatment_id", "step"],
+        unique=True,
+        sqlite_where=sa.text("state <> 'cancelled' AND replaced_at IS NULL AND treatment_id IS NOT NULL"),
+        postgresql_where=sa.text("state <> 'cancelled' AND replaced_at IS NULL AND treatment_id IS NOT NULL"),
+    )
+    op.create_table(
+        "attempts",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("clinic_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("email_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("worker", sa.String(length=64), nullable=False),
+        sa.Column("token", sa.String(length=32), nullable=False),
+        sa.Column("claimed_at", Instant(), nullable=True),
+        sa.Column("marked_at", Instant(), nullable=True),
+        sa.Column("stage", sa.String(length=16), nullable=True),
+        sa.Column("code", sa.Integer(), nullable=True),
+        sa.Column("enhanced", sa.String(length=16), nullable=True),
+        sa.Column("reply", sa.String(length=500), nullable=True),
+        sa.Column("ended_at", Instant(), nullable=False),
+        sa.Column("outcome", sa.String(length=16), nullable=False),
+        sa.ForeignKeyConstraint(["clinic_id"], ["clinics.id"], name=op.f("fk_attempts_clinic_id")),
+        sa.ForeignKeyConstraint(["email_id"], ["emails.id"], name=op.f("fk_attempts_email_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_attempts")),
+    )
+    op.create_index(op.f("ix_attempts_email_id"), "attempts", ["email_id"], unique=False)
+    op.create_table(
+        "calls",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("clinic_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("client_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("email_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("reason", sa.String(length=32), nullable=False),
+        sa.Column("level", sa.String(length=1), nullable=True),
+        sa.Column("opened_at", Instant(), nullable=False),
+        sa.Column("due_at", Instant(), nullable=False),
+        sa.Column("state", sa.String(length=8), server_default="open", nullable=False),
+        sa.Column("outcome", sa.String(length=16), nullable=True),
+        sa.Column("note", sa.String(length=1000), nullable=True),
+        sa.Column("closed_by", sa.String(length=254), nullable=True),
+        sa.Column("closed_at", Instant(), nullable=True),
+        sa.CheckConstraint(
+            "(state = 'open') = (closed_at IS NULL) AND (state = 'closed') = (outcome IS NOT NULL)",
+            name=op.f("ck_calls_closing"),
+        ),
+        sa.CheckConstraint("state IN ('open', 'closed', 'covered')", name=op.f("ck_calls_state")),
+        sa.ForeignKeyConstraint(["client_id"], ["clients.id"], name=op.f("fk_calls_client_id")),
+        sa.ForeignKeyConstraint(["clinic_id"], ["clinics.id"], name=op.f("fk_calls_clinic_id")),
+        sa.ForeignKeyConstraint(["email_id"], ["emails.id"], name=op.f("fk_calls_email_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_calls")),
+        sa.UniqueConstraint("email_id", name=op.f("uq_calls_email_id")),
+    )
+    op.create_index(op.f("ix_calls_client_id"), "calls", ["client_id"], unique=False)
+    op.create_index(
+        "ix_calls_open",
+        "calls",
+        ["due_at"],
+        unique=False,
+        sqlite_where=sa.text("state = 'open'"),
+        postgresql_where=sa.text("state = 'open'"),
+    )
+    op.create_table(
+        "suppressions",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("clinic_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("email_folded", sa.String(length=254), nullable=False),
+        sa.Column("reason", sa.String(length=300), nullable=False),
+        sa.Column("email_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("created_at", Instant(), nullable=False),
+        sa.Column("lifted_at", Instant(), nullable=True),
+        sa.Column("lifted_reason", sa.String(length=300), nullable=True),
+        sa.ForeignKeyConstraint(["clinic_id"], ["clinics.id"], name=op.f("fk_suppressions_clinic_id")),
+        sa.ForeignKeyConstraint(["email_id"], ["emails.id"], name=op.f("fk_suppressions_email_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_suppressions")),
+    )
+    op.create_index(
+        "uq_suppressions_address",
+        "suppressions",
+        ["clinic_id", "email_folded"],
+        unique=True,
+        sqlite_where=sa.text("lifted_at IS NULL"),
+        postgresql_where=sa.text("lifted_at IS NULL"),
+    )
+    _append_only("attempts")
+    _append_only("audit")
+
+
+def _append_only(table: str) -> None:
+    if op.get_bind().dialect.name == "sqlite":
+        for verb in ("UPDATE", "DELETE"):
+            op.execute(
+                f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
+                f"BEGIN SELECT RAISE(ABORT, '{table} only grows'); END"
+            )
+        return
+    op.execute(
+        f"CREATE FUNCTION {table}_only_grows() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$ BEGIN RAISE EXCEPTION '{table} only grows'; END $$"
+    )
+    op.execute(
+        f"CREATE TRIGGER {table}_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON {table} "
+        f"FOR EACH STATEMENT EXECUTE FUNCTION {table}_only_grows()"
+    )
+
+
+def downgrade() -> None:
+    """There is nothing before the first tables; restore a backup instead."""
+    raise RuntimeError("there is no version before the first tables: restore a backup")

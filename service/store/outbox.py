@@ -1,0 +1,310 @@
+"""The outbox: plan, list what is due, claim, end. One row is one e-mail that should go out.
+
+Refuses to know SMTP or rules: it moves rows by what domain/reminder.py decided. `now` is business time; leases run on
+the database's clock. Writers lock the client row first, everywhere, or PostgreSQL deadlocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from service.domain.reminder import Reason, State
+from service.store.calls import open_calls
+from service.store.engine import database_clock
+from service.store.tables import LEASED, WAITING, Kind, calls, clients, emails, treatments
+
+Condition = sa.ColumnElement[bool]
+
+_waiting = sa.literal_column(WAITING, sa.Boolean)
+_leased = sa.literal_column(LEASED, sa.Boolean)
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedEmail:
+    """A row this worker holds, with what is needed to write and address it. frozen_*: set if a copy may be out."""
+
+    id: int
+    clinic_id: int
+    client_id: int
+    treatment_id: int | None
+    kind: str
+    protocol: str | None
+    step: str | None
+    day: int | None
+    language: str
+    due_at: datetime
+    useful_until: datetime
+    planned_at: datetime
+    attempts: int
+    doubt_retries: int
+    doubt_since: datetime | None
+    message_id: str | None
+    text_id: int | None
+    facts: str | None
+    dated: str | None
+    digest: str | None
+    claimed_at: datetime
+    client_name: str
+    address: str
+    treated_on: date | None
+    token: str
+
+    @property
+    def in_doubt(self) -> bool:
+        return self.doubt_since is not None
+
+
+_CLAIMED_COLUMNS = (
+    emails.c.id,
+    emails.c.clinic_id,
+    emails.c.client_id,
+    emails.c.treatment_id,
+    emails.c.kind,
+    emails.c.protocol,
+    emails.c.step,
+    emails.c.day,
+    emails.c.language,
+    emails.c.due_at,
+    emails.c.useful_until,
+    emails.c.planned_at,
+    emails.c.attempts,
+    emails.c.doubt_retries,
+    emails.c.doubt_since,
+    emails.c.message_id,
+    emails.c.text_id,
+    emails.c.facts,
+    emails.c.dated,
+    emails.c.digest,
+    emails.c.claimed_at,
+    clients.c.name,
+    clients.c.email,
+    treatments.c.treated_on,
+    emails.c.lease_token,
+)
+_WITH_CLIENT = emails.join(clients, clients.c.id == emails.c.client_id).outerjoin(
+    treatments, treatments.c.id == emails.c.treatment_id
+)
+
+
+def add(connection: sa.Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Insert outbox rows; the unique index refuses a second row for a treatment's step (P6)."""
+    if rows:
+        connection.execute(sa.insert(emails), rows)
+
+
+def due_ids(connection: sa.Connection, now: datetime, limit: int) -> list[int]:
+    """Ids of what may go out at `now`, the soonest end of shelf life first."""
+    due = (
+        sa.select(emails.c.id)
+        .where(_waiting, emails.c.not_before <= now, emails.c.useful_until > now)
+        .order_by(emails.c.useful_until, emails.c.id)
+        .limit(limit)
+    )
+    return list(connection.execute(due).scalars())
+
+
+@dataclass(frozen=True)
+class Lease:
+    """Whose claim it is: the worker's name, a token fresh for each claim, and how many seconds it lasts."""
+
+    worker: str
+    token: str
+    seconds: int
+
+
+def claim(connection: sa.Connection, ids: Sequence[int], lease: Lease, now: datetime) -> list[ClaimedEmail]:
+    """Take those of `ids` that are still waiting and that nobody else is taking, soonest deadline first."""
+    free = (
+        sa.select(emails.c.id)
+        .where(emails.c.id.in_(ids), _waiting, emails.c.not_before <= now, emails.c.useful_until > now)
+        .with_for_update(skip_locked=True)
+        .cte("free")
+        .prefix_with("MATERIALIZED", dialect="postgresql")
+    )
+    taken = (
+        sa.update(emails)
+        .where(emails.c.id.in_(sa.select(free.c.id)))
+        .values(
+            state=State.CLAIMED,
+            worker=lease.worker,
+            lease_token=lease.token,
+            lease_until=database_clock(lease.seconds),
+            claimed_at=now,
+        )
+        .returning(emails.c.id)
+    )
+    held = list(connection.execute(taken).scalars())
+    if not held:
+        return []
+    rows = connection.execute(
+        sa.select(*_CLAIMED_COLUMNS)
+        .select_from(_WITH_CLIENT)
+        .where(emails.c.id.in_(held))
+        .order_by(emails.c.useful_until, emails.c.id)
+    )
+    return [ClaimedEmail(*row) for row in rows]
+
+
+def release(connection: sa.Connection, ids: Sequence[int], token: str) -> None:
+    """Give back unsent claims on a clean stop: planned, or in doubt if an earlier copy may be out."""
+    mine = emails.c.id.in_(ids) & (emails.c.lease_token == token) & (emails.c.state == State.CLAIMED)
+    connection.execute(sa.update(emails).where(mine).values(state=_before_claim(), **NO_LEASE))
+
+
+def neighbours(connection: sa.Connection, treatment_ids: Sequence[int]) -> dict[int, list[tuple[int, str, datetime]]]:
+    """Treatment -> (day, state, due_at) of its standing reminders, by day."""
+    found: dict[int, list[tuple[int, str, datetime]]] = {}
+    query = (
+        sa.select(emails.c.treatment_id, emails.c.day, emails.c.state, emails.c.due_at)
+        .where(
+            emails.c.treatment_id.in_(sorted(set(treatment_ids))),
+            emails.c.kind == Kind.REMINDER,
+            emails.c.replaced_at.is_(None),
+            emails.c.state != State.CANCELLED,
+        )
+        .order_by(emails.c.treatment_id, emails.c.day)
+    )
+    for treatment_id, *step in connection.execute(query):
+        found.setdefault(treatment_id, []).append(tuple(step))
+    return found
+
+
+NO_LEASE: dict[str, None] = {"lease_token": None, "lease_until": None, "worker": None}
+
+
+def _before_claim() -> sa.ColumnElement[str]:
+    return sa.case((emails.c.doubt_since.is_(None), str(State.PLANNED)), else_=str(State.IN_DOUBT))
+
+
+def expire(connection: sa.Connection, now: datetime) -> dict[str, int]:
+    """End what is past its shelf life: missed, or unconfirmed if a copy may be out. Opens a call for each reminder.
+
+    A held row keeps the reason it was held for. Returns the number of rows by new state.
+    """
+    late = (_waiting & (emails.c.not_before <= now)) | (emails.c.state == sa.literal_column("'held'"))
+    return end(connection, late & (emails.c.useful_until <= now), State.MISSED, Reason.TOO_LATE, now)
+
+
+def end_open(connection: sa.Connection, whose: Condition, reason: Reason, now: datetime) -> dict[str, int]:
+    """Cancel what is still open of `whose`: stop, cancel, supersede, erase. A row being sent now is let go."""
+    open_now = emails.c.state.in_([State.PLANNED, State.CLAIMED, State.IN_DOUBT, State.HELD])
+    return end(connection, whose & open_now, State.CANCELLED, reason, now)
+
+
+def end(connection: sa.Connection, which: Condition, state: State, reason: Reason, now: datetime) -> dict[str, int]:
+    """Move rows to `state` (or unconfirmed where a copy may be out) and open the calls that makes necessary."""
+    keep_reason = emails.c.state == State.HELD if state is State.MISSED else sa.false()
+    doubtful = emails.c.doubt_since.is_not(None)
+    ended = connection.execute(
+        sa.update(emails)
+        .where(which)
+        .values(
+            state=sa.case((doubtful, str(State.UNCONFIRMED)), else_=str(state)),
+            reason=sa.case((keep_reason, emails.c.reason), else_=str(reason)),
+            ended_at=now,
+            **NO_LEASE,
+        )
+        .returning(emails.c.id, emails.c.clinic_id, emails.c.client_id, emails.c.kind, emails.c.state)
+    ).all()
+    open_calls(
+        connection,
+        [
+            {"clinic_id": row.clinic_id, "client_id": row.client_id, "email_id": row.id, "reason": row.state}
+            for row in ended
+            if row.kind == Kind.REMINDER and row.state in (State.MISSED, State.UNCONFIRMED)
+        ],
+        now,
+    )
+    counts: dict[str, int] = {}
+    for row in ended:
+        counts[row.state] = counts.get(row.state, 0) + 1
+    return counts
+
+
+def lock_clients(connection: sa.Connection, client_ids: Iterable[int]) -> None:
+    """Lock client rows in one order before touching what hangs on them. SQLite's writer is alone already."""
+    if connection.dialect.name == "postgresql":
+        ids = sorted(set(client_ids))
+        connection.execute(
+            sa.select(clients.c.id).where(clients.c.id.in_(ids)).order_by(clients.c.id).with_for_update()
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """A treatment with a step missed for our own reasons that nobody has made up for yet."""
+
+    clinic_id: int
+    client_id: int
+    treatment_id: int
+    protocol: str
+    treated_on: date
+    language: str
+    missed_due_at: datetime
+    next_due: datetime | None
+
+
+def owed_catch_ups(connection: sa.Connection, now: datetime, within: timedelta) -> list[Owed]:
+    """Treatments whose missed step has an open call and no later e-mail, planned or gone, that makes up for it.
+
+    Found through the open calls, which are few; a person who has called has done what the note would do.
+    """
+    newer = emails.alias("newer")
+    makes_up = (
+        sa.select(sa.literal(1))
+        .where(
+            newer.c.treatment_id == emails.c.treatment_id,
+            newer.c.replaced_at.is_(None),
+            sa.or_(
+                sa.and_(newer.c.kind == Kind.CATCH_UP, newer.c.planned_at >= emails.c.useful_until)
+                & newer.c.state.not_in([State.MISSED, State.CANCELLED]),
+                sa.and_(newer.c.kind == Kind.REMINDER, newer.c.state == State.SENT, newer.c.due_at > emails.c.due_at),
+            ),
+        )
+        .exists()
+    )
+    next_due = (
+        sa.select(sa.func.min(newer.c.due_at))
+        .where(newer.c.treatment_id == emails.c.treatment_id, newer.c.state.in_([State.PLANNED, State.CLAIMED]))
+        .scalar_subquery()
+    )
+    our_fault = emails.c.reason.in_([Reason.TOO_LATE, Reason.UNAPPROVED, Reason.RENDER_ERROR, Reason.RESTORED])
+    rows = connection.execute(
+        sa.select(
+            emails.c.clinic_id,
+            emails.c.client_id,
+            emails.c.treatment_id,
+            treatments.c.protocol,
+            treatments.c.treated_on,
+            clients.c.language,
+            sa.func.max(emails.c.due_at),
+            next_due,
+        )
+        .select_from(calls.join(emails, emails.c.id == calls.c.email_id))
+        .join(treatments, treatments.c.id == emails.c.treatment_id)
+        .join(clients, clients.c.id == emails.c.client_id)
+        .where(
+            calls.c.state == sa.literal_column("'open'"),
+            emails.c.state == State.MISSED,
+            our_fault,
+            emails.c.useful_until > now - within,
+            emails.c.replaced_at.is_(None),
+            treatments.c.cancelled_at.is_(None),
+            clients.c.stopped_at.is_(None) & clients.c.paused_at.is_(None) & clients.c.erased_at.is_(None),
+            ~makes_up,
+        )
+        .group_by(
+            emails.c.clinic_id,
+            emails.c.client_id,
+            emails.c.treatment_id,
+            treatments.c.protocol,
+            treatments.c.treated_on,
+            clients.c.language,
+        )
+    )
+    return [Owed(*row) for row in rows]
