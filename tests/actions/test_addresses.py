@@ -83,6 +83,13 @@ def test_a_refusal_says_in_plain_words_what_is_wrong(raw: str, says: str) -> Non
     assert raw.strip() == "" or raw.strip() not in refusal.value.message
 
 
+@pytest.mark.parametrize("character", [*map(chr, (*range(32), *range(127, 160))), "\u2028", "\u2029"])
+def test_every_control_character_is_refused_wherever_it_stands(character: str) -> None:
+    for raw in (f"sam{character}@example.com", f"sam@example.com{character}", f"{character}sam@example.com"):
+        with pytest.raises(BadInput, match="control character"):
+            check_address(raw)
+
+
 def _library(address: str) -> str | None:
     try:
         valid = validate_email(address, allow_smtputf8=False, check_deliverability=False)

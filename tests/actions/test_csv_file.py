@@ -58,6 +58,7 @@ def test_bytes_of_another_encoding_are_refused_with_their_line_and_the_choices(e
         (b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", None, "binary"),
         (b"\x7fELF\x02\x01\x01\x00", None, "binary"),
         (bytes(4096), None, "binary"),
+        (b"na\x00me,email\n" + b"sam,sam@example.com\n" * 50, None, "binary"),
         (b"name,email\n" + b"\x00\x01\x02" * 50, None, "binary"),
         ("name,email\nSam,x".encode("utf-16-le"), None, "without its byte order mark"),
         ("name,email\nSam,x".encode("utf-16-be"), None, "without its byte order mark"),
@@ -77,6 +78,12 @@ def test_a_file_that_is_no_text_of_ours_cannot_be_read(data: bytes, chosen: str 
     assert refusal.value.field == "file"
     assert refusal.value.next_step
     assert refusal.value.exit_status == 1
+
+
+@pytest.mark.parametrize("end", ["\n", "\r"])
+def test_a_nul_in_a_later_line_is_left_to_its_row(end: str) -> None:
+    text = end.join(["name,email", "S\0m,x"] + ["Sam,x"] * 9)
+    assert decode(text.encode(), None) == (text, "utf-8")
 
 
 @pytest.mark.parametrize("seed", range(5))

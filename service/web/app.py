@@ -1,0 +1,95 @@
+"""Builds the web application from its parts: health routes and, in trial mode, the inbox of the mail catcher.
+
+No route answers GET by changing something; there is no script on any page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from fastapi import FastAPI
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
+
+from service.errors import NotFound
+from service.web.inbox import inbox_routes
+from service.web.security import LOOPBACK_HOSTS, Secured
+
+READ = ["GET", "HEAD"]
+_HERE = Path(__file__).parent
+_PROBLEMS = {
+    404: ("There is no such page", "The address may be mistyped, or what it showed is no longer there."),
+    405: ("That cannot be done here", "This page can only be read."),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class WebParts:
+    """What the pages stand on.
+
+    maildir: of the catcher, None in live mode: no inbox then. is_ready: ready, and in words why not (no personal
+    data). live_check: the process can do its work at all. hosts: names a browser may use for this server.
+    """
+
+    maildir: Path | None
+    is_ready: Callable[[], tuple[bool, str]]
+    live_check: Callable[[], bool]
+    hosts: Collection[str] = LOOPBACK_HOSTS
+
+
+def load_pages() -> Environment:
+    """The page templates: escaped always, and a name without a value is an error."""
+    return Environment(loader=FileSystemLoader(_HERE / "pages"), autoescape=True, undefined=StrictUndefined)
+
+
+def create_app(parts: WebParts) -> FastAPI:
+    """The application. Calling it twice makes two that share nothing."""
+    app = FastAPI(title="Aftercare", docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_middleware(Secured, hosts=parts.hosts)
+    pages = load_pages()
+    _add_health(app, parts)
+    _add_problems(app, pages)
+    app.mount("/static", StaticFiles(directory=_HERE / "static"), name="static")
+    if parts.maildir is not None:
+        app.include_router(inbox_routes(parts.maildir, pages))
+
+        @app.api_route("/", methods=READ)
+        def front() -> RedirectResponse:
+            return RedirectResponse("/inbox", status_code=303)
+
+    return app
+
+
+def _add_health(app: FastAPI, parts: WebParts) -> None:
+    @app.api_route("/healthz", methods=READ)
+    def live() -> JSONResponse:
+        alive = parts.live_check()
+        return JSONResponse({"live": alive}, 200 if alive else 503)
+
+    @app.api_route("/readyz", methods=READ)
+    def ready() -> JSONResponse:
+        is_ready, why = parts.is_ready()
+        return JSONResponse({"ready": is_ready, "message": why}, 200 if is_ready else 503)
+
+
+def _add_problems(app: FastAPI, pages: Environment) -> None:
+    """Pages for what is not there; the sentences never repeat what was asked for."""
+
+    def page(status: int, headers: dict[str, str] | None = None) -> Response:
+        title, sentence = _PROBLEMS.get(status, ("That did not work", "The request could not be understood."))
+        words = pages.get_template("problem.html").render(title=title, sentence=sentence)
+        return HTMLResponse(words, status, headers)
+
+    @app.exception_handler(HTTPException)
+    def refused(_: Request, error: HTTPException) -> Response:
+        return page(error.status_code, dict(error.headers or {}))
+
+    @app.exception_handler(NotFound)
+    def not_found(_: Request, _error: NotFound) -> Response:
+        return page(404)
