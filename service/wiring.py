@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import secrets
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -17,7 +16,7 @@ import structlog
 
 from service.clock import Clock, running_from, stopped_at, wall_clock
 from service.errors import BadConfiguration, NotAllowed
-from service.settings import Settings
+from service.settings import LOOPBACK, Settings
 from service.store.engine import Store, make_private
 from service.store.lists import newest_record
 from service.store.schema import require_current
@@ -157,7 +156,7 @@ def _catcher_address(host: str, port: int) -> RelayAddress:
 
 @contextmanager
 def worker_lock(service: Service, *, alone: bool) -> Iterator[str]:
-    """This process's worker name, locked while it lives. alone: refuse while another worker of this folder lives."""
+    """A worker name for this process, locked while it lives. alone: refuse while another worker lives here."""
     from service.actions.upkeep import WorkerLock, is_held  # noqa: PLC0415
 
     service.locks.mkdir(parents=True, exist_ok=True)
@@ -174,6 +173,45 @@ def worker_lock(service: Service, *, alone: bool) -> Iterator[str]:
         yield name
     finally:
         lock.close()
+
+
+def require_ready(service: Service) -> None:
+    """Live mode starts only when every clinic is complete and every text in use is approved."""
+    from service.actions.words import unapproved  # noqa: PLC0415
+    from service.store import clinics  # noqa: PLC0415
+
+    if not service.settings.live:
+        return
+    faults = []
+    with service.store.read() as connection:
+        for clinic in clinics.every(connection):
+            faults += [f"clinic {clinic.id} has no {field}" for field in clinic.missing]
+            faults += [
+                f"clinic {clinic.id}: {text.protocol}/{text.name} ({text.language}) is not approved"
+                for text in unapproved(connection, service.catalogue, clinic)
+            ]
+    if faults:
+        raise BadConfiguration(
+            f"live mode cannot start: {'; '.join(faults)}",
+            field="AFTERCARE_MODE",
+            next_step="Use `aftercare clinic set …` and `aftercare texts approve …`, or stay in trial mode.",
+        )
+
+
+def bind_address(settings: Settings) -> tuple[str, int]:
+    """Host and port of the pages. Raises BadConfiguration for an address others could reach without https."""
+    host, _, port = settings.bind.rpartition(":")
+    if not host or not port.isdigit() or not 0 <= int(port) <= 65535:
+        raise BadConfiguration(
+            f"{settings.bind!r} is not HOST:PORT", field="AFTERCARE_BIND", next_step="Write it like 127.0.0.1:8025."
+        )
+    if host.strip("[]") not in LOOPBACK:
+        raise BadConfiguration(
+            f"AFTERCARE_BIND={settings.bind} would show clients' mail to other machines without https",
+            field="AFTERCARE_BIND",
+            next_step="Bind to 127.0.0.1 and put a web server with https in front.",
+        )
+    return host.strip("[]"), int(port)
 
 
 def warn_if_earlier(service: Service) -> None:

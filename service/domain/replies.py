@@ -90,7 +90,8 @@ _NOT_FOR_US = re.compile(
     re.IGNORECASE,
 )
 #: Many relays report a refused sender only at RCPT: it is still the sender that is wrong.
-_OUR_SENDER = re.compile(r"[45]\.1\.[78]\b|sender (?:address )?(?:rejected|denied|verify failed)", re.IGNORECASE)
+_OUR_SENDER = re.compile(r"sender address rejected|sender verify failed", re.IGNORECASE)
+_OUR_SENDER_CODES = frozenset({"4.1.7", "4.1.8", "5.1.7", "5.1.8"})
 _OUT_OF_STEP = frozenset({500, 502, 503})
 
 #: Only these say that the address itself cannot work (reliability: the worst error is a false hard one).
@@ -153,9 +154,9 @@ def _recipient(heard: Heard, code: int) -> Verdict:
         return _CONNECTION_TEMPORARY
     if code == 530 or code in _OUT_OF_STEP or _NOT_FOR_US.search(heard.text):
         return _CONFIGURATION
-    if _OUR_SENDER.search(heard.text):
-        return _RELAY_TEMPORARY if code < 500 else _CONFIGURATION
     enhanced = heard.enhanced
+    if enhanced in _OUR_SENDER_CODES or _OUR_SENDER.search(heard.text):
+        return _RELAY_TEMPORARY if code < 500 else _CONFIGURATION
     if code < 500:
         if enhanced == "4.5.3":
             return _CONNECTION_TEMPORARY

@@ -103,7 +103,7 @@ def _caught(name: str, head: bytes, at: int) -> Caught:
     return Caught(
         id=name,
         at=datetime.fromtimestamp(at // 1_000_000_000, UTC),
-        to=", ".join(parsed.get_all("Delivered-To", [])) or _words(parsed["To"]),
+        to=", ".join(map(_words, parsed.get_all("Delivered-To", []))) or _words(parsed["To"]),
         sender=_words(parsed["From"]),
         subject=_words(parsed["Subject"]),
         dated=dated if dated is not None and dated.tzinfo is not None else None,

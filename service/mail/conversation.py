@@ -16,6 +16,7 @@ from service.domain.replies import CONNECTION_LOST, NOT_SMTP, TIMED_OUT, Heard, 
 from service.mail.reply import Reply, ReplyReader
 
 END_OF_MESSAGE = b"\r\n.\r\n"
+_QUIT_SECONDS = 2.0
 GO_AHEAD = Heard(Stage.DATA, 354)
 
 
@@ -100,8 +101,9 @@ class Dialogue(asyncio.Protocol):
         """End the connection now. What was not yet handed to the system, a final dot too, is never sent."""
         self._drop(Heard(Stage.MAIL, failure=CONNECTION_LOST))
 
-    async def close(self, seconds: float) -> None:
-        """Say QUIT if nothing is under way, wait for the reply at most `seconds`, end the connection."""
+    async def close(self) -> None:
+        """Say QUIT if nothing is under way, wait for the reply for at most two seconds, end the connection."""
+        seconds = min(_QUIT_SECONDS, self._limits.reply)
         try:
             if self.usable and not self._expected:
                 self._transport.write(b"QUIT\r\n")
@@ -115,7 +117,7 @@ class Dialogue(asyncio.Protocol):
             if self._expected:
                 self._take(self._expected.popleft(), reply)
             else:  # nobody asked: between two messages, between the 354 and the message, or the reply to QUIT
-                code = reply.code if reply.code == 421 else None
+                code = reply.code if reply.code >= 400 else None
                 self._drop(Heard(Stage.DATA, code, reply.text(self._recipient), "" if code else NOT_SMTP))
             if not self.usable:
                 return

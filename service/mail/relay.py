@@ -22,7 +22,6 @@ from service.mail.reply import cleaned
 
 __all__ = ["Conversation", "NotOpened", "Parcel", "RelayAddress"]
 
-_QUIT_SECONDS = 2.0
 #: One log-in a connection: several methods tried in turn would count as several wrong passwords.
 _LOG_IN_METHODS = ("plain", "login", "cram-md5")
 
@@ -91,7 +90,7 @@ class Conversation:
 
     async def close(self) -> None:
         """Say QUIT where that is polite and end the connection within seconds. Never raises."""
-        await self._dialogue.close(_QUIT_SECONDS)
+        await self._dialogue.close()
 
     def _beyond(self, parcel: Parcel) -> Heard | None:
         """What the relay has said in advance that it cannot take, in the codes it would use."""

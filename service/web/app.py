@@ -54,7 +54,7 @@ def create_app(parts: WebParts) -> FastAPI:
     app.add_middleware(Secured, hosts=parts.hosts)
     pages = load_pages()
     _add_health(app, parts)
-    _add_problems(app, pages)
+    _add_problems(app, pages, has_start=parts.maildir is not None)
     app.mount("/static", StaticFiles(directory=_HERE / "static"), name="static")
     if parts.maildir is not None:
         app.include_router(inbox_routes(parts.maildir, pages))
@@ -78,12 +78,12 @@ def _add_health(app: FastAPI, parts: WebParts) -> None:
         return JSONResponse({"ready": is_ready, "message": why}, 200 if is_ready else 503)
 
 
-def _add_problems(app: FastAPI, pages: Environment) -> None:
+def _add_problems(app: FastAPI, pages: Environment, *, has_start: bool) -> None:
     """Pages for what is not there; the sentences never repeat what was asked for."""
 
     def page(status: int, headers: dict[str, str] | None = None) -> Response:
         title, sentence = _PROBLEMS.get(status, ("That did not work", "The request could not be understood."))
-        words = pages.get_template("problem.html").render(title=title, sentence=sentence)
+        words = pages.get_template("problem.html").render(title=title, sentence=sentence, has_start=has_start)
         return HTMLResponse(words, status, headers)
 
     @app.exception_handler(HTTPException)

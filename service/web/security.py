@@ -32,7 +32,10 @@ _REFUSED_METHODS = frozenset({"TRACE", "TRACK", "CONNECT"})
 
 
 class Secured:
-    """The outermost layer. hosts: names under which a browser may ask (against DNS rebinding). A route's own header wins."""
+    """The outermost layer; a route's own header wins over HEADERS.
+
+    hosts: names under which a browser may ask: another site's name that points here gets nothing (DNS rebinding).
+    """
 
     def __init__(self, app: ASGIApp, hosts: Collection[str] = LOOPBACK_HOSTS) -> None:
         self._app = app
@@ -55,7 +58,7 @@ class Secured:
             await (self._refusal(scope) or self._app)(scope, receive, send_secured)
         except Exception as error:
             # One request's failure ends here; its words may be personal, so only type and place are logged.
-            logging.getLogger(__name__).error("a request failed: %s at %s", type(error).__name__, _place(error))  # noqa: TRY400
+            logging.getLogger(__name__).error("a request failed: %s at %s", type(error).__name__, _place(error))
             if begun:
                 raise
             sorry = PlainTextResponse("Something went wrong here. It has been written to the log.\n", 500)

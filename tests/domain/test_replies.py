@@ -98,6 +98,9 @@ TABLE = [
     (Heard(Stage.RCPT, 503, "5.5.1 MAIL first"), CONFIGURATION),
     (Heard(Stage.RCPT, 550, "5.1.8 <address>: Sender address rejected: Domain not found"), CONFIGURATION),
     (Heard(Stage.RCPT, 450, "4.1.8 <address>: Sender address rejected: Domain not found"), RELAY_LATER),
+    (Heard(Stage.RCPT, 553, "5.1.7 bad"), CONFIGURATION),
+    (Heard(Stage.RCPT, 450, "<address>: Sender address rejected"), RELAY_LATER),
+    (Heard(Stage.RCPT, 550, "5.7.1 this recipient wants no mail from 10.5.1.7"), RECIPIENT_NEVER),
     (Heard(Stage.RCPT, 550, "No Such User Here Sender verify failed"), CONFIGURATION),
     # DATA and the final dot
     (Heard(Stage.DATA, 451, "4.3.0 later"), MESSAGE_LATER),
@@ -136,7 +139,7 @@ EVERYTHING = [
 ]
 
 
-@pytest.mark.parametrize(("heard", "verdict"), TABLE, ids=lambda value: str(value))
+@pytest.mark.parametrize(("heard", "verdict"), TABLE, ids=str)
 def test_a_reply_means_what_its_row_of_the_table_says(heard: Heard, verdict: Verdict) -> None:
     assert classify(heard) == verdict
 

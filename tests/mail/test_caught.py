@@ -142,7 +142,7 @@ def test_a_broken_file_is_shown_bare(maildir: Path, content: bytes) -> None:
 @given(
     st.lists(
         st.sampled_from(
-            [b"Subject: ", b"Date: ", b"From: ", b"Content-Type: ", b"=?utf-8?", b"q?", b"?=", b"\r\n", b" "]
+            [b"Delivered-To: ", b"Date: ", b"From: ", b"Content-Type: ", b"=?utf-8?", b"q?", b"?=", b"\r\n", b" "]
         )
         | st.sampled_from(
             [b"multipart/mixed; boundary=x", b"--x", b"text/html; charset=", b"Content-Transfer-Encoding: "]

@@ -60,6 +60,13 @@ class Hang:
 
 
 @dataclass(frozen=True)
+class Read:
+    """Read at least so many bytes of what comes, before what is next in Each."""
+
+    count: int
+
+
+@dataclass(frozen=True)
 class Garbage:
     """Write these bytes instead of a reply and go on."""
 
@@ -80,7 +87,7 @@ class Each:
     actions: tuple[Action, ...]
 
 
-Action = Reply | Delay | Drip | Drop | Reset | Hang | Garbage | AcceptAndDrop | Each
+Action = Reply | Delay | Drip | Drop | Reset | Hang | Read | Garbage | AcceptAndDrop | Each
 #: (stage, argument, count) -> what to do, None: as usual. count: how often this relay came to this stage, from 1.
 Script = Callable[[str, str, int], Action | None]
 

@@ -22,6 +22,7 @@ from tests.support.relay_script import (
     Each,
     Garbage,
     Hang,
+    Read,
     Reply,
     Reset,
     Security,
@@ -185,6 +186,9 @@ class Session:
                 while reading:
                     await self._more()
                 await asyncio.Event().wait()
+            case Read(count):
+                while len(self._buffer) < count:
+                    await self._more()
             case Garbage(data):
                 await self._write(data)
             case AcceptAndDrop(keep):

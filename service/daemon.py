@@ -1,0 +1,135 @@
+"""Rings the bell: APScheduler says when a round is due, our own task does it. Stops between two messages, never in one.
+
+No reminder is ever told to the scheduler: a lost ring costs nothing, the rows are the schedule.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+
+import structlog
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from service import wiring
+from service.actions.deliver import Delivery
+from service.errors import AftercareError
+from service.wiring import Service
+
+log = structlog.get_logger()
+#: A clean stop waits so long for the messages that are being said; then their rows are in doubt, and listed.
+STOP_WITHIN = 30.0
+
+
+@dataclass
+class Bell:
+    """Rung by the scheduler and by signals; heard by the worker. ticked: a round has ended well at least once."""
+
+    rung: asyncio.Event = field(default_factory=asyncio.Event)
+    stopped: asyncio.Event = field(default_factory=asyncio.Event)
+    ticked: bool = False
+    trouble: str = "the first round has not ended yet"
+
+    def is_ready(self) -> tuple[bool, str]:
+        """Whether rounds end well, and if not, why, without personal data."""
+        return (self.ticked and not self.trouble, self.trouble or "the last round ended well")
+
+
+async def run(service: Service, *, with_web: bool = False, with_worker: bool = True) -> None:
+    """Run until SIGTERM or SIGINT. with_web: serve the pages too."""
+    bell = Bell()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, bell.stopped.set)
+    async with AsyncExitStack() as stack:
+        if with_web:
+            await stack.enter_async_context(_web(service, bell, reports_worker=with_worker))
+        if with_worker:
+            await _work(service, bell)
+        else:
+            await bell.stopped.wait()
+    log.info("stopped")
+
+
+async def _work(service: Service, bell: Bell) -> None:
+    with wiring.worker_lock(service, alone=False) as name:
+        wiring.require_ready(service)
+        async with wiring.post_office(service) as route:
+            delivery = wiring.delivery(service, route, name)
+            scheduler = _scheduler(bell, service.settings.tick_seconds)
+            scheduler.start()
+            log.info("working", worker=name, mode=service.settings.mode)
+            rounds = asyncio.create_task(_rounds(service, delivery, bell))
+            stopped = asyncio.create_task(bell.stopped.wait())
+            # Rounds never end by themselves: if they do, it is a bug, and the process must die loudly.
+            await asyncio.wait({rounds, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            scheduler.shutdown(wait=False)
+            delivery.stopping = True
+            bell.stopped.set()
+            bell.rung.set()
+            await stopped
+            await _finish(rounds)
+
+
+def _scheduler(bell: Bell, seconds: float) -> AsyncIOScheduler:
+    """Coalesced, one at a time, never dropped for being late: the default grace of one second drops rings silently."""
+    scheduler = AsyncIOScheduler(timezone="UTC")
+    scheduler.add_job(
+        bell.rung.set, "interval", seconds=seconds, coalesce=True, max_instances=1, misfire_grace_time=None, id="tick"
+    )
+    return scheduler
+
+
+async def _rounds(service: Service, delivery: Delivery, bell: Bell) -> None:
+    """A round at once, then one for every ring; while there is more to send than one round lists, no waiting."""
+    while not bell.stopped.is_set():
+        bell.rung.clear()
+        try:
+            clock = await asyncio.to_thread(service.clock)
+            counts = await delivery.tick(clock)
+        except AftercareError as error:
+            bell.trouble = error.message
+            log.error("a round failed", problem=error.message, next_step=error.next_step)
+        else:
+            bell.ticked, bell.trouble = True, ""
+            if +counts:
+                log.info("round", **{name: number for name, number in sorted(counts.items()) if number})
+            if counts["claimed"] and not delivery.breaker.is_open:
+                continue
+        await bell.rung.wait()
+
+
+async def _finish(rounds: asyncio.Task[None]) -> None:
+    """Let the round end by itself; after STOP_WITHIN cut it, leaving what was being said to the rescue."""
+    done, _ = await asyncio.wait({rounds}, timeout=STOP_WITHIN)
+    if not done:
+        log.warning("the relay did not answer in time; what was being sent is in doubt")
+        rounds.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await rounds
+
+
+@asynccontextmanager
+async def _web(service: Service, bell: Bell, *, reports_worker: bool) -> AsyncIterator[None]:
+    """Serve the pages in this loop until the block ends."""
+    from service.web.app import WebParts, create_app  # noqa: PLC0415 - a worker alone must not pay for it
+    from service.web.serving import Pages  # noqa: PLC0415
+
+    host, port = wiring.bind_address(service.settings)
+    parts = WebParts(
+        maildir=None if service.settings.live else service.maildir,
+        is_ready=bell.is_ready if reports_worker else (lambda: (True, "no worker in this process")),
+        live_check=lambda: True,
+    )
+    server = Pages.on(create_app(parts), host, port)
+    serving = asyncio.create_task(server.serve())
+    log.info("pages", url=f"http://{host}:{port}/")
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await serving
