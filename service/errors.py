@@ -30,9 +30,7 @@ class AftercareError(Exception):
 
     def as_document(self) -> dict[str, dict[str, str | None]]:
         """The error as interface JSON: {"error": {code, message, field, next_step}}."""
-        return {
-            "error": {"code": self.code, "message": self.message, "field": self.field, "next_step": self.next_step}
-        }
+        return {"error": {"code": self.code, "message": self.message, "field": self.field, "next_step": self.next_step}}
 
 
 class BadInput(AftercareError):

@@ -11,6 +11,7 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+from typing import Self
 
 import sqlalchemy as sa
 import structlog
@@ -68,7 +69,7 @@ class Book:
         self._task: asyncio.Task[None] | None = None
         self.counts: Counter[str] = Counter()
 
-    async def __aenter__(self) -> Book:
+    async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._run())
         return self
 

@@ -1,4 +1,4 @@
-"""The words: import what ships as drafts, edit, approve. An approved version is never changed or replaced, only followed."""
+"""The words: import what ships as drafts, edit, approve. An approved version is never changed, only followed."""
 
 from __future__ import annotations
 

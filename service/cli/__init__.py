@@ -35,9 +35,9 @@ COMMANDS = {
     "protocols": ("words", "Treatment types: list, show, check."),
     "texts": ("words", "The words: list, show, edit, preview, approve, check."),
     "preview": ("words", "One e-mail as it would look."),
-    "simulate": ("data", "What each client would get, also through an outage."),
+    "simulate": ("promises", "What each client would get, also through an outage."),
     "config": ("setup", "Show or check the settings (secrets masked)."),
-    "check": ("data", "Do the promises hold in this database?"),
+    "check": ("promises", "Do the promises hold in this database?"),
     "test-email": ("run", "Send yourself one neutral e-mail through the relay."),
     "completion": ("setup", "The line that switches on completion in your shell."),
 }

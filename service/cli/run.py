@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from service.cli.options import json_option, now_option, service_for
+from service.cli.options import Desk, clinic_option, desk_for, json_option, now_option, service_for
 from service.cli.output import print_document, say
 
 if TYPE_CHECKING:
+    from service.actions.trying import Told
     from service.wiring import Service
 
 #: What a tick counts, in the order it is told.
@@ -97,21 +98,33 @@ def demo_command(days: int, port: int, no_serve: bool) -> None:
 @click.command("test-email", epilog="Example: aftercare test-email me@example.com")
 @click.argument("address")
 @json_option
-def test_email_command(address: str, json_: bool) -> None:
+@clinic_option
+def test_email_command(address: str, json_: bool, clinic_id: int | None) -> None:
     """Send one neutral e-mail through the relay and tell what it answered."""
     from service.actions.addresses import check_address
-    from service.actions.trying import send_test
     from service.errors import Unavailable
 
-    with service_for() as service:
-        told = asyncio.run(send_test(service, check_address(address)))
+    to = check_address(address)
+    with desk_for(clinic_id, None) as desk:
+        told = asyncio.run(_try(desk, to))
     if not told.accepted:
         raise Unavailable(
-            f"the relay did not take it ({told.stage}: {told.words})",
+            f"{told.relay} did not take it ({told.stage}: {told.words})",
             field="AFTERCARE_RELAY_HOST",
             next_step=told.next_step,
         )
     if json_:
-        print_document({"accepted": True, "code": told.code, "reply": told.words, "relay": told.relay})
+        print_document({"accepted": True, "relay": told.relay, "code": told.code, "reply": told.words})
     else:
         say(f"{told.relay} took it: {told.code} {told.words}")
+
+
+async def _try(desk: Desk, to: str) -> Told:
+    from service import wiring
+    from service.actions.trying import hello, try_relay
+    from service.mail.relay import Parcel
+
+    service = desk.service
+    mail_from, message = hello(service.catalogue, service.signer, desk.clinic, to, desk.now)
+    async with wiring.post_office(service) as route:
+        return await try_relay(route(to), Parcel(mail_from, to, message))

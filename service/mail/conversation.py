@@ -65,8 +65,6 @@ class Dialogue(asyncio.Protocol):
 
     def envelope(self, mail: bytes, rcpt: bytes, recipient: str) -> asyncio.Future[Heard]:
         """Write MAIL, RCPT and DATA. Gives GO_AHEAD once the relay waits for the message, else what it said instead."""
-        if self._expected:
-            raise RuntimeError("one conversation carries one message at a time")
         steps = deque((Step(Stage.MAIL, mail), Step(Stage.RCPT, rcpt), _DATA))
         if self._reset_first:
             steps.appendleft(_RSET)
@@ -99,7 +97,7 @@ class Dialogue(asyncio.Protocol):
 
     def drop(self) -> None:
         """End the connection now. What was not yet handed to the system, a final dot too, is never sent."""
-        self._drop(Heard(Stage.MAIL, failure=CONNECTION_LOST))
+        self._lose(CONNECTION_LOST)
 
     async def close(self) -> None:
         """Say QUIT if nothing is under way, wait for the reply for at most two seconds, end the connection."""
@@ -129,8 +127,7 @@ class Dialogue(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         self._lose(CONNECTION_LOST)
-        if not self._closed.done():
-            self._closed.set_result(None)
+        self._closed.set_result(None)
 
     def _take(self, step: Step, reply: Reply) -> None:
         """One reply to what we wrote."""

@@ -42,6 +42,11 @@ class Block:
         return self.runs[0].slot if len(self.runs) == 1 else ""
 
     @property
+    def said(self) -> str:
+        """The words alone; a slot is a gap."""
+        return "".join(run.words or "\N{HORIZONTAL ELLIPSIS}" for run in self.runs)
+
+    @property
     def plain(self) -> str:
         """The words, slots as {{ name }}."""
         return "".join(f"{{{{ {run.slot} }}}}" if run.slot else run.words for run in self.runs)

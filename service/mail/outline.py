@@ -73,8 +73,12 @@ class _Reader:
             self.source.refuse(number, problem, f"Open a card with ::: and one of {', '.join(Card)}.")
         self.card, self.card_line, self.card_blocks = Card(name), number, []
         for band, item in self.items:
-            if isinstance(item, CardBlock) and item.card is self.card and (not band or band == self.band):
-                problem = f"there is a {self.card} card on line {item.line} already"
+            if (
+                isinstance(item, CardBlock)
+                and item.card is self.card
+                and (not (band and self.band) or band == self.band)
+            ):
+                problem = f"the {self.card} card is on line {item.line} already"
                 self.source.refuse(number, problem, "Put all its bullets into one card.")
 
     def _close_card(self, card: Card) -> None:

@@ -21,7 +21,7 @@ BUTTON = "#00594f"
 #: Per card: its frame, the ground and the words of its heading.
 CARD_COLOURS = {
     Card.NORMAL: (BUTTON, "#e6f2f0", INK),
-    Card.URGENT: ("#b3130a", "#b3130a", WHITE),
+    Card.URGENT: ("#b0120a", "#b0120a", WHITE),
     Card.EMERGENCY: (INK, INK, WHITE),
 }
 _FONT = "font-family:Arial,Helvetica,sans-serif;"

@@ -39,6 +39,7 @@ class Conversation:
 
     def __init__(self, dialogue: Dialogue, extensions: dict[str, str]) -> None:
         self._dialogue = dialogue
+        self._busy = False
         self._utf8 = "smtputf8" in extensions
         size = extensions.get("size", "")
         self._largest = int(size) if size.isdecimal() else 0
@@ -69,28 +70,36 @@ class Conversation:
         parcel.check()
         if beyond := self._beyond(parcel):
             return beyond
-        option = "" if parcel.mail_from.isascii() and parcel.rcpt_to.isascii() else " SMTPUTF8"
+        if self._busy:
+            raise RuntimeError("one conversation carries one message at a time")
+        self._busy = True
         try:
-            answer = self._dialogue.envelope(
-                f"MAIL FROM:<{parcel.mail_from}>{option}\r\n".encode(),
-                f"RCPT TO:<{parcel.rcpt_to}>\r\n".encode(),
-                parcel.rcpt_to,
-            )
-            content = parcel.content()  # while the relay reads the envelope
-            heard = await answer
-            if heard is not GO_AHEAD:
-                return heard
-            if trouble := await _refused(mark):
-                self._dialogue.drop()
-                return Heard(Stage.MARK, failure=trouble)
-            return await self._dialogue.message(content)
+            return await self._carry(parcel, mark)
         except BaseException:
             self._dialogue.drop()
             raise
+        finally:
+            self._busy = False
 
     async def close(self) -> None:
         """Say QUIT where that is polite and end the connection within seconds. Never raises."""
         await self._dialogue.close()
+
+    async def _carry(self, parcel: Parcel, mark: Callable[[], Awaitable[bool]]) -> Heard:
+        option = "" if parcel.mail_from.isascii() and parcel.rcpt_to.isascii() else " SMTPUTF8"
+        answer = self._dialogue.envelope(
+            f"MAIL FROM:<{parcel.mail_from}>{option}\r\n".encode(),
+            f"RCPT TO:<{parcel.rcpt_to}>\r\n".encode(),
+            parcel.rcpt_to,
+        )
+        content = parcel.content()  # while the relay reads the envelope
+        heard = await answer
+        if heard is not GO_AHEAD:
+            return heard
+        if trouble := await _refused(mark):
+            self._dialogue.drop()
+            return Heard(Stage.MARK, failure=trouble)
+        return await self._dialogue.message(content)
 
     def _beyond(self, parcel: Parcel) -> Heard | None:
         """What the relay has said in advance that it cannot take, in the codes it would use."""
@@ -152,9 +161,7 @@ class _Handshake(aiosmtplib.SMTP):
                 trouble = Heard(Stage.TLS, failure="the certificate authority's file cannot be read")
                 raise NotOpened(trouble) from problem
         self.sock = await reach(address)
-        self.stage = Stage.GREETING
-        await self.connect()
-        await self.ehlo()
+        await self._greet()
         if address.tls == "starttls":
             self.stage = Stage.TLS
             if not self.supports_extension("starttls"):
@@ -165,6 +172,21 @@ class _Handshake(aiosmtplib.SMTP):
         if address.username is not None:
             self.stage = Stage.AUTH
             await self._log_in(address.username, address.password or "")
+
+    async def _greet(self) -> None:
+        """The connection (with implicit TLS its handshake), the greeting, EHLO."""
+        self.stage = Stage.TLS if self.use_tls else Stage.GREETING
+        try:
+            await self.connect()
+        except aiosmtplib.SMTPException as problem:
+            # Only what came after the handshake is an error of SMTP itself.
+            if isinstance(problem, aiosmtplib.SMTPResponseException) or isinstance(
+                problem.__cause__, aiosmtplib.SMTPException
+            ):
+                self.stage = Stage.GREETING
+            raise
+        self.stage = Stage.GREETING
+        await self.ehlo()
 
     async def _log_in(self, username: str, password: str) -> None:
         offered = [method for method in _LOG_IN_METHODS if method in self.server_auth_methods]

@@ -96,7 +96,7 @@ def _cards_missing(reading: Reading) -> Iterator[Finding]:
 
 
 def _flags_missing(reading: Reading, protocol: FollowUpProtocol, language: str) -> Iterator[Finding]:
-    bullets = {card: [block.plain for block in reading.bullets(card)] for card in reading.cards}
+    bullets = {card: [block.said for block in reading.bullets(card)] for card in reading.cards}
     for missing in missing_flags(protocol, reading.column, language, bullets):
         words = ", ".join(f"“{word}”" for word in missing.words)
         message = f"the {missing.card} card{_where(reading)} does not name row {missing.flag.row}: {missing.flag.says}"
@@ -107,11 +107,11 @@ def _flags_missing(reading: Reading, protocol: FollowUpProtocol, language: str) 
 def _limits_broken(reading: Reading, protocol: FollowUpProtocol, compiled: CompiledText) -> Iterator[Finding]:
     day = reading.last_day
     for block in reading.bullets(Card.NORMAL):
-        for limit in limits_passed(protocol, compiled.language, block.plain, day, compiled.words.over):
+        for limit in limits_passed(protocol, compiled.language, block.said, day, compiled.words.over):
             message = f"{limit.key} is normal through day {limit.ok_through_day}; this may be read on day {day}"
             fix = f"Say that it should be gone by the end of {{{{ {limit.key}_ok_until }}}}, or remove it."
             yield Finding(block.line, "limit", message, fix, blocks=True)
         slots = [run.slot for run in block.runs if run.slot]
-        for slot in foreign_dates(protocol, compiled.language, block.plain, slots):
+        for slot in foreign_dates(protocol, compiled.language, block.said, slots):
             fix = "Use the date of the sign that this bullet names."
             yield Finding(block.line, "limit", f"{slot} is another sign's date", fix, blocks=True)

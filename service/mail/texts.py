@@ -137,7 +137,10 @@ class CompiledText:
         marks = {name: "" if name in empty else chr(_FIRST_SENTINEL + number) for number, name in enumerate(names)}
         source = _jinja_source(self.document, body, html=html)
         language = {"words": dict(self.words.words), "language": self.language, "direction": self.words.direction}
-        rendered = self._frames.environment(html=html).from_string(source).render({**marks, **language})
+        try:
+            rendered = self._frames.environment(html=html).from_string(source).render({**marks, **language})
+        except TemplateError as error:
+            raise _bad_frame(HTML_FRAME if html else TEXT_FRAME, error) from error
         pieces = _SENTINELS.split(rendered)
         return tuple(
             Slot(names[ord(piece) - _FIRST_SENTINEL], html=html) if number % 2 else piece
@@ -158,6 +161,10 @@ def _jinja_source(document: Document, body: str, *, html: bool) -> str:
     return f'{{% extends "{frame}" %}}{written}'
 
 
+def _bad_frame(name: str, error: TemplateError) -> BadText:
+    return BadText(f"{name}: {error}", field=name, next_step="Mend the frame: it may use slots and words only.")
+
+
 def frame_slots(frames: Frames, kinds: Mapping[str, SlotKind]) -> set[str]:
     """The slots the frames use. Raises BadText for a name that no slot has."""
     slot_of = {name: slot for slot, kind in kinds.items() for name in variables(slot, kind)}
@@ -166,7 +173,7 @@ def frame_slots(frames: Frames, kinds: Mapping[str, SlotKind]) -> set[str]:
         try:
             used = meta.find_undeclared_variables(frames.environment(html=True).parse(source)) - _FRAME_WORDS
         except TemplateError as error:
-            raise BadText(f"{name}: {error}", field=name, next_step="Mend the frame.") from error
+            raise _bad_frame(name, error) from error
         for unknown in sorted(used - slot_of.keys()):
             fix = f"Use one of {', '.join(sorted(slot_of))}."
             raise BadText(f"{name}: there is no slot {unknown!r} in every kind of e-mail", field=name, next_step=fix)

@@ -166,7 +166,7 @@ class Session:
         """Do what the script says, or the usual. True if the answer was positive."""
         return await self._do(self._relay.decide(stage, argument), usual, message)
 
-    async def _do(self, action: Action | None, usual: Reply | None, message: Accepted | None) -> bool:  # noqa: C901
+    async def _do(self, action: Action | None, usual: Reply | None, message: Accepted | None) -> bool:  # noqa: C901, PLR0912 - one case an action
         match action:
             case None | Reply():
                 reply = action or usual
