@@ -37,13 +37,14 @@ class Shelf:
 
     def refresh(self, connection: sa.Connection, clinic_ids: Iterable[int], today: date) -> None:
         """Read which versions of these clinics count now, and compile the new ones. today: UTC, for review dates."""
-        self._current.clear()
-        self._by_id.clear()
-        for version in texts.versions(connection, clinic_ids):
-            self._by_id[version.id] = version
+        current: dict[Key, TextVersion] = {}
+        versions = texts.versions(connection, clinic_ids)
+        for version in versions:
             key = (version.clinic_id, version.protocol, version.name, version.language)
-            if key not in self._current and self._counts(version, today) and self._compile(connection, version):
-                self._current[key] = version
+            if key not in current and self._counts(version, today) and self._compile(connection, version):
+                current[key] = version
+        # Swapped whole: meanwhile, in another thread, e-mails of the batch before are written from these.
+        self._current, self._by_id = current, {version.id: version for version in versions}
 
     def _counts(self, version: TextVersion, today: date) -> bool:
         if version.withdrawn_at is not None:

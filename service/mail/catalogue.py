@@ -22,9 +22,9 @@ _SOURCE_NAME = re.compile(r"(?P<name>[a-z0-9]+(?:-[a-z0-9]+)*)\.(?P<language>[a-
 _NOT_PROTOCOLS = frozenset({"notices", "languages"})
 
 
-def templates_root() -> Path:
+def templates_root(service: Path = _SERVICE) -> Path:
     """The folder of e-mail words: inside an installed package, else beside it in the source tree."""
-    for root in (_SERVICE / "_templates" / "email", _SERVICE.parent / "templates" / "email"):
+    for root in (service / "_templates" / "email", service.parent / "templates" / "email"):
         if (root / HTML_FRAME).is_file():
             return root
     fix = "Install the package again; its wheel carries them."

@@ -124,18 +124,21 @@ def _shown(slot: str, kind: SlotKind, facts: Mapping[str, str], language: Langua
     words = language.words
     match kind:
         case SlotKind.DATE:
-            return {slot: _date(facts[slot], language)}
+            return {slot: _date(facts.get(slot, ""), language)}
         case SlotKind.DATED_LINE:
-            day = _date(facts[slot.removesuffix("_line") + "_date"], language)
+            day = _date(facts.get(slot.removesuffix("_line") + "_date", ""), language)
             return {slot: words[slot].replace("{date}", day) if day else ""}
         case SlotKind.PHONE:
-            return _phone(slot, facts[slot])
+            return _phone(slot, facts.get(slot, ""))
         case SlotKind.CONTACT:
-            return {f"{slot}_name": facts[f"{slot}_name"], **_phone(f"{slot}_number", facts[f"{slot}_number"])}
+            return {
+                f"{slot}_name": facts.get(f"{slot}_name", ""),
+                **_phone(f"{slot}_number", facts.get(f"{slot}_number", "")),
+            }
         case SlotKind.LINE:
-            return {slot: facts[slot] or words.get(slot, "")}
+            return {slot: facts.get(slot, "") or words.get(slot, "")}
         case _:
-            return {slot: facts[slot] or (words["nameless"] if slot == "greeting_name" else "")}
+            return {slot: facts.get(slot, "") or (words["nameless"] if slot == "greeting_name" else "")}
 
 
 def _date(iso: str, language: Language) -> str:

@@ -180,8 +180,8 @@ def record(connection: sa.Connection, outcomes: Sequence[Outcome]) -> None:
     if not outcomes:
         return
     lock_clients(connection, (outcome.client_id for outcome in outcomes))
-    connection.execute(sa.insert(attempts), [_attempt(outcome) for outcome in outcomes if outcome.spoke] or None)
     for statement, group in (
+        (sa.insert(attempts), [_attempt(o) for o in outcomes if o.spoke]),
         (_SENT, [_parameters(o) for o in outcomes if o.state is State.SENT]),
         (_THAW, [_parameters(o) for o in outcomes if o.state is not State.SENT and o.thaw]),
         (_AGAIN, [_parameters(o) for o in outcomes if o.state is not State.SENT and not o.thaw]),

@@ -15,7 +15,16 @@ def protocol() -> FollowUpProtocol:
 
 @pytest.mark.parametrize(
     ("day", "column"),
-    [(0, "day-01"), (2, "day-01"), (3, "day-03"), (7, "day-03"), (8, "day-10"), (14, "day-10"), (15, "day-10"), (999, "day-10")],
+    [
+        (0, "day-01"),
+        (2, "day-01"),
+        (3, "day-03"),
+        (7, "day-03"),
+        (8, "day-10"),
+        (14, "day-10"),
+        (15, "day-10"),
+        (999, "day-10"),
+    ],
 )
 def test_each_day_reads_like_the_step_of_its_band(protocol: FollowUpProtocol, day: int, column: str) -> None:
     assert protocol.column(day) == column

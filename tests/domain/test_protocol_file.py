@@ -99,8 +99,8 @@ def test_a_protocol_may_have_no_catch_up_no_limits_and_no_flags() -> None:
         ('send_at = "09:30"', 'covered_by = "day-01"', "covered_by", "Remove it from the last step"),
         ('key = "day-05"', 'key = "day-01"', "red_flags[1].levels.day-05", "Did you mean day-01?"),
         ("day = 5", "day = 1", "steps", "rising day"),
-        ('[catch_up]\n', '[catch_up]\ntext = "later"\n', "catch_up.text", "a text of its own"),
-        ('[catch_up]\n', '[catch_up]\ntext = "a/b"\n', "catch_up.text", "small letters"),
+        ("[catch_up]\n", '[catch_up]\ntext = "later"\n', "catch_up.text", "a text of its own"),
+        ("[catch_up]\n", '[catch_up]\ntext = "a/b"\n', "catch_up.text", "small letters"),
         ("from_day = 2", "from_day = 10", "catch_up.through_day", "at least from_day"),
         ("from_day = 2", "from_day = 2\nfromday = 1", "catch_up.fromday", "Did you mean from_day?"),
         ("through_day = 3\n", "through_day = 9\n", "bands", "rising through_day"),
@@ -115,7 +115,7 @@ def test_a_protocol_may_have_no_catch_up_no_limits_and_no_flags() -> None:
         ('source = ["S6"]', "source = []", "red_flags[1].source", "Write source = ["),
         ('source = ["S6"]\n', 'source = ["S6"]\n' + GOOD[GOOD.index("[[red_flags]]") :], "red_flags", "its own row"),
         ("[catch_up]\n", "[[catch_up]]\n", "catch_up", "Write it as [catch_up]"),
-        ("[[steps]]\nkey = \"day-01\"", "[steps]\nkey = \"day-01\"", "syntax", "Mend that line"),
+        ('[[steps]]\nkey = "day-01"', '[steps]\nkey = "day-01"', "syntax", "Mend that line"),
         ("[limits.redness]", "[limits]\nredness = 2\n[x]", "limits.redness", "Write it as [redness]"),
     ],
 )  # fmt: skip
@@ -148,7 +148,9 @@ def test_a_folder_name_that_cannot_be_a_key_is_refused(key: str) -> None:
         read_protocol(GOOD.encode(), key, "f")
 
 
-@pytest.mark.parametrize(("source", "field"), [(b"\xff\xfe", "encoding"), (b"title = ", "syntax"), (b"steps = 3", "steps")])
+@pytest.mark.parametrize(
+    ("source", "field"), [(b"\xff\xfe", "encoding"), (b"title = ", "syntax"), (b"steps = 3", "steps")]
+)
 def test_a_file_that_is_not_such_a_file_is_refused(source: bytes, field: str) -> None:
     with pytest.raises(BadProtocol) as caught:
         read_protocol(source, "brows", "f")

@@ -8,7 +8,7 @@ from functools import cache
 from service.domain.letter import facts
 from service.domain.protocol import FollowUpProtocol
 from service.domain.sample import sample_letter
-from service.mail.catalogue import Catalogue
+from service.mail.catalogue import Catalogue, kind_of
 from service.mail.texts import CompiledText, Frames, Rendered, compile_text
 
 SMP = "scalp-micropigmentation"
@@ -30,7 +30,7 @@ def frames() -> Frames:
 
 def compiled(body: str, *, name: str = "day-01", language: str = "en") -> CompiledText:
     """A text of our own making, with a front matter put before it."""
-    kind = "catch_up" if name == "catch-up" else "reminder"
+    kind = kind_of(smp(), name)
     return compile_text(FRONT + body, protocol=smp(), kind=kind, language=language, frames=frames(), name=name)
 
 

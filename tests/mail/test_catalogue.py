@@ -9,7 +9,7 @@ import pytest
 
 from service.domain.letter import facts
 from service.domain.sample import sample_letter
-from service.errors import BadProtocol, BadText
+from service.errors import BadConfiguration, BadProtocol, BadText
 from service.mail.catalogue import Catalogue, templates_root
 from service.mail.lint import lint
 from service.mail.safeguard import check_safety
@@ -123,8 +123,17 @@ def test_a_new_day_is_a_step_and_a_file(root: Path) -> None:
     folder = root / "scalp-tattoo"
     protocol = folder / "protocol.toml"
     step = '[[steps]]\nkey = "day-20"\nday = 20\ntext = "day-20"\nuseful_until_day = 21\nuseful_until_at = "20:00"\n\n[catch_up]'
-    source = protocol.read_text(encoding="utf-8").replace("[catch_up]", step).replace("through_day = 366\nlike = \"day-10\"", "through_day = 366\nlike = \"day-20\"")
-    protocol.write_text(source.replace('day-10 = "E" }', 'day-10 = "E", day-20 = "E" }').replace('day-10 = "D" }', 'day-10 = "D", day-20 = "D" }').replace('day-10 = "T" }', 'day-10 = "T", day-20 = "T" }'), encoding="utf-8")
+    source = (
+        protocol.read_text(encoding="utf-8")
+        .replace("[catch_up]", step)
+        .replace('through_day = 366\nlike = "day-10"', 'through_day = 366\nlike = "day-20"')
+    )
+    protocol.write_text(
+        source.replace('day-10 = "E" }', 'day-10 = "E", day-20 = "E" }')
+        .replace('day-10 = "D" }', 'day-10 = "D", day-20 = "D" }')
+        .replace('day-10 = "T" }', 'day-10 = "T", day-20 = "T" }'),
+        encoding="utf-8",
+    )
     shutil.copy(folder / "day-10.en.md", folder / "day-20.en.md")
     catalogue = Catalogue.load(root)
     assert catalogue.compile("scalp-tattoo", "day-20", "en").kind == "reminder"
@@ -165,8 +174,18 @@ def test_a_broken_data_file_is_named(root: Path, name: str) -> None:
 
 def test_a_missing_frame_is_named(root: Path) -> None:
     (root / "frame.txt.j2").unlink()
-    with pytest.raises(BadText, match="frame.txt.j2: is missing"):
+    with pytest.raises(BadText, match=r"frame\.txt\.j2: is missing"):
         Catalogue.load(root)
+
+
+def test_an_installed_package_reads_its_own_copy_first(tmp_path: Path, root: Path) -> None:
+    service = tmp_path / "service"
+    with pytest.raises(BadConfiguration):
+        templates_root(service)
+    shutil.copytree(root, tmp_path / "templates" / "email")
+    assert templates_root(service) == tmp_path / "templates" / "email"
+    shutil.copytree(root, service / "_templates" / "email")
+    assert templates_root(service) == service / "_templates" / "email"
 
 
 def test_a_text_that_was_not_shipped_is_a_key_error() -> None:

@@ -79,6 +79,8 @@ def test_a_message_is_stored_before_the_250_and_its_bytes_are_unchanged(tmp_path
 
 def test_it_is_a_maildir_that_only_its_owner_reads(tmp_path: Path) -> None:
     maildir = tmp_path / "data" / "caught"
+    maildir.mkdir(parents=True)
+    maildir.chmod(0o755)
 
     async def conversation(talk: Talk) -> None:
         await talk.send(MESSAGE)

@@ -34,7 +34,9 @@ def test_a_slot_out_of_place_is_refused_with_its_line(body: str, line: int, word
 def test_subject_and_preheader_hold_names_and_dates_only(slot: str) -> None:
     for front in (FRONT.replace("sender_name", slot), FRONT.replace("plain.", f"{{{{ {slot} }}}}")):
         with pytest.raises(BadText, match="cannot stand here"):
-            compile_text(front + "Dear\n", protocol=smp(), kind="reminder", language="en", frames=frames(), name="day-01")
+            compile_text(
+                front + "Dear\n", protocol=smp(), kind="reminder", language="en", frames=frames(), name="day-01"
+            )
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from service.mail.lint import Finding, lint, sentences, visible_words
+from service.mail.lint import lint, sentences, visible_words
+from service.mail.safeguard import Finding
 from service.mail.texts import CompiledText, Frames, compile_text
 from tests.mail.samples import FRONT, SMP, catalogue, compiled, frames, render, smp
 
@@ -55,7 +56,9 @@ def test_each_rule_finds_its_fault_on_its_line(line: str, rule: str, fix: str) -
     assert fix in found.fix
 
 
-@pytest.mark.parametrize("line", ["Call us or a doctor today.", "What is normal today, {{ for_date }}.", " ".join(["word"] * 20) + "."])
+@pytest.mark.parametrize(
+    "line", ["Call us or a doctor today.", "What is normal today, {{ for_date }}.", " ".join(["word"] * 20) + "."]
+)
 def test_what_is_right_is_left_alone(line: str) -> None:
     assert findings(f"{GOOD}{line}\n") == []
 
@@ -70,14 +73,21 @@ def test_the_date_it_is_for_must_be_said() -> None:
     assert [found.rule for found in findings("Call us on {{ phone }}.\n")] == ["date"]
 
 
-@pytest.mark.parametrize("word", ["Your scalp", "The tattoo", "Aftercare", "Healing well", "Less itching", "Your treatment"])
+@pytest.mark.parametrize(
+    "word", ["Your scalp", "The tattoo", "Aftercare", "Healing well", "Less itching", "Your treatment"]
+)
 def test_nothing_that_a_lock_screen_shows_tells_what_was_done(word: str) -> None:
     (in_body, again) = findings(f"{word}. {GOOD}")
-    assert {in_body.message.rpartition(" of the ")[2], again.message.rpartition(" of the ")[2]} == {"text part", "HTML part"}
+    assert {in_body.message.rpartition(" of the ")[2], again.message.rpartition(" of the ")[2]} == {
+        "text part",
+        "HTML part",
+    }
     assert in_body.blocks
     for part in ("A note", "Short and"):
         front = FRONT.replace(part, f"{word} {part}")
-        text = compile_text(front + GOOD, protocol=smp(), kind="reminder", language="en", frames=frames(), name="day-01")
+        text = compile_text(
+            front + GOOD, protocol=smp(), kind="reminder", language="en", frames=frames(), name="day-01"
+        )
         assert any(found.rule == "discreet" and found.blocks for found in lint(text, smp()))
 
 
@@ -98,7 +108,11 @@ def test_what_blocks_comes_first() -> None:
 
 def test_a_language_without_words_for_style_is_still_checked_for_the_rest() -> None:
     plain = frames().languages["en"]
-    bare = Frames(frames().html, frames().text, {"en": type(plain)(plain.tag, plain.locale, plain.direction, plain.words, plain.over)})
+    bare = Frames(
+        frames().html,
+        frames().text,
+        {"en": type(plain)(plain.tag, plain.locale, plain.direction, plain.words, plain.over)},
+    )
 
     def text(body: str) -> CompiledText:
         return compile_text(FRONT + body, protocol=smp(), kind="reminder", language="en", frames=bare, name="day-01")

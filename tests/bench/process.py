@@ -1,0 +1,65 @@
+"""One child process and what it cost: wall time, CPU, peak memory.
+
+Run as a script it is the small launcher in between: Linux counts the memory of the process that forks as the child's
+own peak, so the fork must come from something small, never from the bench itself.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+PYTHON = sys.executable
+
+
+@dataclass(frozen=True)
+class Cost:
+    """wall, cpu (user + system): seconds. rss: peak, bytes. output: standard output."""
+
+    wall: float
+    cpu: float
+    rss: int
+    output: str
+
+
+class Failed(Exception):
+    """A measured command did not do its work: there is no figure."""
+
+
+def measure(command: Sequence[str], environment: Mapping[str, str], limit: float = 900) -> Cost:
+    """Run a command to its end. Raises Failed if it fails or takes longer than `limit` seconds."""
+    with tempfile.TemporaryDirectory(prefix="aftercare-bench-") as folder:
+        told = Path(folder) / "cost.json"
+        launcher = [PYTHON, "-I", "-S", __file__, str(told), *command]
+        done = subprocess.run(launcher, env=environment, capture_output=True, text=True, timeout=limit, check=False)
+        if done.returncode:
+            raise Failed(f"{' '.join(command)} ended with {done.returncode}: {done.stderr[-2000:]}")
+        cost = json.loads(told.read_text())
+    return Cost(cost["wall"], cost["cpu"], cost["rss"], done.stdout)
+
+
+def clean_environment(**settings: str) -> dict[str, str]:
+    """This environment without any setting of ours, and with `settings` as AFTERCARE_*."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("AFTERCARE_")}
+    return kept | {f"AFTERCARE_{name.upper()}": value for name, value in settings.items()}
+
+
+def _launch(told: str, command: Sequence[str]) -> int:
+    began = time.perf_counter()
+    pid = os.posix_spawnp(command[0], command, os.environ)
+    _, status, used = os.wait4(pid, 0)
+    wall = time.perf_counter() - began
+    with open(told, "w") as file:  # noqa: PTH123 - the launcher stays small: no pathlib's worth of memory matters less
+        json.dump({"wall": wall, "cpu": used.ru_utime + used.ru_stime, "rss": used.ru_maxrss * 1024}, file)
+    return os.waitstatus_to_exitcode(status)
+
+
+if __name__ == "__main__":
+    sys.exit(abs(_launch(sys.argv[1], sys.argv[2:])))
