@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import sqlalchemy as sa
 
@@ -16,6 +17,9 @@ from service.store.schema import migrate
 from tests.support.postgres import postgres_server
 
 os.umask(0o077)
+# Speed is the benchmark's business; the same examples every time, so that a red run can be repeated.
+hypothesis.settings.register_profile("aftercare", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("aftercare")
 
 
 @pytest.fixture(scope="session")

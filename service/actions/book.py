@@ -54,6 +54,12 @@ class _Entry:
     treatment_id: int | None
     covers: tuple[str, ...]
 
+    def made_up_for(self) -> list[tuple[int, int, str]]:
+        """As (client id, treatment id, step); none unless the e-mail was sent."""
+        if self.outcome.state is not State.SENT or self.treatment_id is None:
+            return []
+        return [(self.outcome.client_id, self.treatment_id, step) for step in self.covers]
+
 
 class Book:
     """The shared book of one tick. Use as an async context; leaving it waits until every outcome is committed."""
@@ -120,9 +126,7 @@ class Book:
         """One transaction: outcomes first, so that a stop they cause is seen by the marks."""
         now = self._clock()
         record(connection, [entry.outcome for entry in entries])
-        for entry in entries:
-            if entry.covers and entry.treatment_id is not None and entry.outcome.state is State.SENT:
-                cover(connection, [entry.treatment_id], entry.covers, now)
+        cover(connection, {step for entry in entries for step in entry.made_up_for()}, now)
         if not marks:
             return []
         looks = last_look(connection, [(m.written.row.client_id, m.written.row.id) for m in marks])

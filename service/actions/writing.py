@@ -165,8 +165,8 @@ def sender(clinic: Clinic, on: date) -> Sender:
     return Sender(
         sender_name=clinic.sender_name or clinic.name,
         phone=clinic.phone,
-        hours_line=str(hours) if hours else "",
-        closed_line="" if hours is None or hours.is_open_on(on) else on.isoformat(),
+        hours=str(hours) if hours else "",
+        closed_on=None if hours is None or hours.is_open_on(on) else on,
         emergency_number=clinic.emergency_number,
         urgent_line_name=clinic.urgent_line_name,
         urgent_line_number=clinic.urgent_line_number,

@@ -18,7 +18,6 @@ from service.errors import BadInput
 
 EXAMPLE = "mon-fri 09:00-18:00; sat 10:00-14:00"
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-LONGEST_SENTENCE = 20  # words; content.md 3.1
 
 _PART = re.compile(r"([^0-9;]*?[^0-9;\s])\s+([0-9].*|closed)", re.DOTALL)
 _RANGE = re.compile(r"([0-9]{1,2}):([0-5][0-9])\s*(?:-|to)\s*([0-9]{1,2}):([0-5][0-9])")
@@ -152,41 +151,3 @@ def _clock(minutes: int) -> str:
 def _short_days(group: DayGroup) -> str:
     first, last = WEEKDAYS[group.first][:3].lower(), WEEKDAYS[group.last][:3].lower()
     return first if first == last else f"{first}-{last}"
-
-
-def english_sentence(hours: OpeningHours) -> str:
-    """'We are open Monday to Friday 9 am to 6 pm, and Saturday 10 am to 2 pm.' In several sentences if too long."""
-    sentences: list[str] = []
-    for said in map(_said, hours.sentence_parts()):
-        longer = f"{sentences[-1]}, and {said}" if sentences else ""
-        if longer and len(longer.split()) <= LONGEST_SENTENCE:
-            sentences[-1] = longer
-        else:
-            sentences.append(f"We are open {said}")
-    return " ".join(f"{sentence}." for sentence in sentences)
-
-
-def _said(group: DayGroup) -> str:
-    first, last = WEEKDAYS[group.first], WEEKDAYS[group.last]
-    match group.last - group.first:
-        case 0:
-            days = first
-        case 1:
-            days = f"{first} and {last}"
-        case 6:
-            days = "every day"
-        case _:
-            days = f"{first} to {last}"
-    if group.ranges == ((0, _DAY),):
-        return f"{days} all day"
-    return f"{days} {' and '.join(f'{_spoken(a)} to {_spoken(b)}' for a, b in group.ranges)}"
-
-
-def _spoken(minutes: int) -> str:
-    if minutes % _DAY == 0:
-        return "midnight"
-    if minutes == 12 * 60:
-        return "midday"
-    hour, minute = divmod(minutes, 60)
-    half = "am" if hour < 12 else "pm"
-    return f"{(hour - 1) % 12 + 1}{f':{minute:02d}' if minute else ''} {half}"

@@ -23,6 +23,7 @@ class SlotKind(StrEnum):
     LINE = "line"  # whole sentences; may be empty
     DATE = "date"
     DATED_LINE = "dated_line"  # next_line: the language's sentence around the fact next_date; empty without it
+    HOURS = "hours"  # the language's sentence about opening hours; empty without them
     PHONE = "phone"
     CONTACT = "contact"  # facts <slot>_name and <slot>_number; the number may be empty
     LINK = "link"  # written by the frame only; may be empty
@@ -30,12 +31,14 @@ class SlotKind(StrEnum):
 
 @dataclass(frozen=True)
 class Sender:
-    """What a clinic puts into its e-mails, in the letter's language. Lines are whole sentences or ""."""
+    """What a clinic puts into its e-mails. hours: as str(OpeningHours), or "". closed_on: the letter's date, if the
+    clinic is closed on it. wash_line: whole sentences in the letter's language, or "".
+    """
 
     sender_name: str
     phone: str
-    hours_line: str
-    closed_line: str
+    hours: str
+    closed_on: date | None
     emergency_number: str
     urgent_line_name: str
     urgent_line_number: str
@@ -70,8 +73,8 @@ _EVERY_KIND = {
     "greeting_name": SlotKind.TEXT,
     "sender_name": SlotKind.TEXT,
     "phone": SlotKind.PHONE,
-    "hours_line": SlotKind.LINE,
-    "closed_line": SlotKind.LINE,
+    "hours_line": SlotKind.HOURS,
+    "closed_line": SlotKind.DATED_LINE,
     "stop_url": SlotKind.LINK,
     "stop_mailto": SlotKind.LINK,
     "today_url": SlotKind.LINK,
@@ -120,8 +123,8 @@ def facts(letter: Letter, protocol: FollowUpProtocol | None) -> dict[str, str]:
         "greeting_name": letter.greeting_name,
         "sender_name": sender.sender_name,
         "phone": sender.phone,
-        "hours_line": sender.hours_line,
-        "closed_line": sender.closed_line,
+        "hours_line": sender.hours,
+        "closed_date": _iso(sender.closed_on),
         "stop_url": letter.stop_url,
         "stop_mailto": letter.stop_mailto,
         "today_url": letter.today_url,

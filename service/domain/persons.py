@@ -115,7 +115,7 @@ def fold_address(address: str) -> str:
 def greeting_name(name: str, otherwise: str = "client") -> str:
     """What stands after "Dear": the first name, or title and last name; `otherwise` if the name is long or odd.
 
-    Source: content.md 4.3. A lone name is kept; an initial keeps the whole name; "Last, First" is turned round.
+    A lone name is kept; an initial keeps the whole name; "Last, First" is turned round.
     """
     words = _in_spoken_order(name) if len(name) <= LONGEST_GREETED else []
     titles = 0

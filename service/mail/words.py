@@ -20,21 +20,22 @@ from babel.dates import format_date
 from service.domain.letter import SlotKind
 from service.domain.strict_table import Table
 from service.errors import BadProtocol, BadText
+from service.mail.hours_words import HourWords, read_hour_words
 from service.mail.lint_words import LintWords, read_lint_words
 
 #: Every word a language must give, with the places in braces that it must keep.
 _WORDS: Mapping[str, tuple[str, ...]] = MappingProxyType({
     "date": (), "nameless": (), "urgent": (), "emergency": (), "call": ("{phone}",), "contact": ("{name}", "{number}"),
-    "next_line": ("{date}",), "wash_line": (), "more": (), "check_in": (), "today": (), "why": (), "stop": (),
+    "next_line": ("{date}",), "closed_line": ("{date}",), "wash_line": (), "more": (), "check_in": (), "today": (), "why": (), "stop": (),
 })  # fmt: skip
-_MAY_BE_EMPTY = {SlotKind.LINE, SlotKind.LINK, SlotKind.DATED_LINE}
+_MAY_BE_EMPTY = {SlotKind.LINE, SlotKind.LINK, SlotKind.DATED_LINE, SlotKind.HOURS}
 
 
 @dataclass(frozen=True)
 class Language:
     """One language's words. tag: as in the file's name. locale: the same for Babel. direction: "ltr" or "rtl".
 
-    over: words by which a bullet says that a sign has ended. lint: None if the checks of style have no words yet.
+    over: words by which a bullet says that a sign has ended. hours, lint: None if the language gives no words for them.
     """
 
     tag: str
@@ -42,11 +43,12 @@ class Language:
     direction: str
     words: Mapping[str, str]
     over: tuple[str, ...]
+    hours: HourWords | None = None
     lint: LintWords | None = None
 
     @property
     def version(self) -> str:
-        return hashlib.sha256(repr(sorted(self.words.items())).encode()).hexdigest()
+        return hashlib.sha256(repr((sorted(self.words.items()), self.hours)).encode()).hexdigest()
 
 
 def read_language(source: bytes, tag: str, file: str) -> Language:
@@ -68,10 +70,11 @@ def read_language(source: bytes, tag: str, file: str) -> Language:
     safety = table.table("safety")
     over = tuple(word.casefold() for word in safety.strings("over"))
     safety.finish()
-    lint = table.optional_table("lint")
+    hours, lint = table.optional_table("hours"), table.optional_table("lint")
+    hour_words = read_hour_words(hours, str(locale)) if hours else None
     lint_words = read_lint_words(lint) if lint else None
     table.finish()
-    return Language(tag, str(locale), locale.text_direction, MappingProxyType(words), over, lint_words)
+    return Language(tag, str(locale), locale.text_direction, MappingProxyType(words), over, hour_words, lint_words)
 
 
 @lru_cache(maxsize=4096)
@@ -135,6 +138,9 @@ def _shown(slot: str, kind: SlotKind, facts: Mapping[str, str], language: Langua
                 f"{slot}_name": facts.get(f"{slot}_name", ""),
                 **_phone(f"{slot}_number", facts.get(f"{slot}_number", "")),
             }
+        case SlotKind.HOURS:
+            hours = facts.get(slot, "")
+            return {slot: language.hours.sentence(hours) if hours and language.hours else ""}
         case SlotKind.LINE:
             return {slot: facts.get(slot, "") or words.get(slot, "")}
         case _:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -32,16 +32,27 @@ def open_calls(connection: sa.Connection, rows: Sequence[dict[str, Any]], now: d
         connection.execute(sa.insert(calls), fresh)
 
 
-def cover(connection: sa.Connection, treatment_ids: Sequence[int], steps: Sequence[str], now: datetime) -> None:
-    """Close as covered the open calls for missed `steps` of these treatments: a later step, sent in time, said it."""
-    missed = sa.select(emails.c.id).where(
-        emails.c.treatment_id.in_(treatment_ids), emails.c.step.in_(steps), emails.c.state == "missed"
+def cover(connection: sa.Connection, said: Collection[tuple[int, int, str]], now: datetime) -> None:
+    """Close as covered the open calls for missed steps that a later e-mail, sent in time, has made up for.
+
+    said: those steps as (client id, treatment id, step).
+    """
+    if not said:
+        return
+    is_open = calls.c.state == sa.literal_column("'open'")
+    # By client: the one way to a call that has an index and finds few rows.
+    theirs = (
+        sa.select(calls.c.id, calls.c.client_id, emails.c.treatment_id, emails.c.step)
+        .join(emails, emails.c.id == calls.c.email_id)
+        .where(is_open, calls.c.client_id.in_({client_id for client_id, _, _ in said}), emails.c.state == "missed")
     )
-    connection.execute(
-        sa.update(calls)
-        .where(calls.c.state == sa.literal_column("'open'"), calls.c.email_id.in_(missed))
-        .values(state="covered", closed_at=now, closed_by="aftercare")
-    )
+    covered = [call_id for call_id, *step in connection.execute(theirs) if tuple(step) in said]
+    if covered:
+        connection.execute(
+            sa.update(calls)
+            .where(is_open, calls.c.id.in_(covered))
+            .values(state="covered", closed_at=now, closed_by="aftercare")
+        )
 
 
 def listed(connection: sa.Connection, clinic_id: int, state: str | None = None) -> list[sa.RowMapping]:

@@ -20,8 +20,8 @@ from service.store.tables import LEASED, WAITING, Kind, calls, clients, emails, 
 
 Condition = sa.ColumnElement[bool]
 
-_waiting = sa.literal_column(WAITING, sa.Boolean)
-_leased = sa.literal_column(LEASED, sa.Boolean)
+# As text: SQLite has no booleans, so a boolean column expression would become `… = 1`, which no partial index serves.
+_waiting = sa.text(WAITING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +165,7 @@ def neighbours(connection: sa.Connection, treatment_ids: Sequence[int]) -> dict[
             emails.c.treatment_id.in_(sorted(set(treatment_ids))),
             emails.c.kind == Kind.REMINDER,
             emails.c.replaced_at.is_(None),
-            emails.c.state != State.CANCELLED,
+            emails.c.state != sa.literal_column("'cancelled'"),  # as the unique index says it
         )
         .order_by(emails.c.treatment_id, emails.c.day)
     )
@@ -255,10 +255,12 @@ def owed_catch_ups(connection: sa.Connection, now: datetime, within: timedelta) 
     Found through the open calls, which are few; a person who has called has done what the note would do.
     """
     newer = emails.alias("newer")
+    # The client adds nothing but its index.
+    same = (newer.c.client_id == emails.c.client_id) & (newer.c.treatment_id == emails.c.treatment_id)
     makes_up = (
         sa.select(sa.literal(1))
         .where(
-            newer.c.treatment_id == emails.c.treatment_id,
+            same,
             newer.c.replaced_at.is_(None),
             sa.or_(
                 sa.and_(newer.c.kind == Kind.CATCH_UP, newer.c.planned_at >= emails.c.useful_until)
@@ -270,7 +272,7 @@ def owed_catch_ups(connection: sa.Connection, now: datetime, within: timedelta) 
     )
     next_due = (
         sa.select(sa.func.min(newer.c.due_at))
-        .where(newer.c.treatment_id == emails.c.treatment_id, newer.c.state.in_([State.PLANNED, State.CLAIMED]))
+        .where(same, newer.c.state.in_([State.PLANNED, State.CLAIMED]))
         .scalar_subquery()
     )
     our_fault = emails.c.reason.in_([Reason.TOO_LATE, Reason.UNAPPROVED, Reason.RENDER_ERROR, Reason.RESTORED])

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.domain.hours import DayGroup, OpeningHours, Range, english_sentence, parse_hours
+from service.domain.hours import DayGroup, OpeningHours, Range, parse_hours
 from service.errors import BadInput
 
 MONDAY = date(2026, 11, 23)
@@ -102,34 +102,6 @@ def test_the_groups_hold_every_open_day_once_and_neighbours_differ(hours: Openin
     assert said == {day: ranges for day, ranges in enumerate(hours.days) if ranges}
     for one, other in pairwise(groups):
         assert one.last + 1 < other.first or one.ranges != other.ranges
-
-
-@given(_hours())
-def test_sentences_are_added_up_only_as_long_as_they_stay_short(hours: OpeningHours) -> None:
-    for sentence in english_sentence(hours).split(". "):
-        assert len(sentence.split()) <= 20 or ", and " not in sentence
-
-
-@pytest.mark.parametrize(
-    ("raw", "sentence"),
-    [
-        (
-            "mon-fri 09:00-18:00; sat 10:00-14:00",
-            "We are open Monday to Friday 9 am to 6 pm, and Saturday 10 am to 2 pm.",
-        ),
-        ("mon 09:30-12:00, 13:00-17:00", "We are open Monday 9:30 am to midday and 1 pm to 5 pm."),
-        ("sat-sun 10:00-16:00", "We are open Saturday and Sunday 10 am to 4 pm."),
-        ("mon-sun 08:00-24:00", "We are open every day 8 am to midnight."),
-        ("mon-fri 00:00-24:00", "We are open Monday to Friday all day."),
-        ("mon 00:00-00:30, 12:30-13:00", "We are open Monday midnight to 12:30 am and 12:30 pm to 1 pm."),
-        (
-            "mon-thu 09:00-18:00; fri 09:00-16:00; sun 10:00-12:00",
-            "We are open Monday to Thursday 9 am to 6 pm, and Friday 9 am to 4 pm. We are open Sunday 10 am to midday.",
-        ),
-    ],
-)
-def test_the_sentence_reads_as_people_speak(raw: str, sentence: str) -> None:
-    assert english_sentence(parse_hours(raw)) == sentence
 
 
 def test_open_and_closed_days_and_the_first_opening_are_known_by_date() -> None:

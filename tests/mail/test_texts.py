@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from datetime import date
 
 import pytest
 from hypothesis import given
@@ -77,12 +78,13 @@ def test_the_slots_used_are_those_the_program_asks_for() -> None:
 def test_an_empty_line_leaves_no_hole() -> None:
     text = compiled("One. {{ closed_line }} Two.\n\n{{ hours_line }}\n\n- {{ closed_line }}\n- b\n")
     letter = sample_letter("reminder", smp(), 1, "en")
-    without = text.render(facts(replace(letter, sender=replace(SENDER, hours_line="")), smp()))
+    without = text.render(facts(replace(letter, sender=replace(SENDER, hours="")), smp()))
     assert "One. Two.\n\n- b\n" in without.text
     assert "<p></p>" not in re.sub(r' (class|style)="[^"]*"', "", without.html)
-    sender = replace(SENDER, hours_line="Open on Monday.", closed_line="Closed on Tuesday.")
+    sender = replace(SENDER, hours="mon 09:00-17:00", closed_on=date(2026, 11, 24))
     given_lines = text.render(facts(replace(letter, sender=sender), smp())).text
-    assert "One. Closed on Tuesday. Two.\n\nOpen on Monday.\n\n- Closed on Tuesday.\n- b\n" in given_lines
+    assert "One. We are closed on Tuesday 24 November. Two." in given_lines
+    assert "\n\nWe are open Monday 9 am to 5 pm.\n\n- We are closed" in given_lines
 
 
 def test_an_urgent_line_without_a_number_is_named_alone() -> None:

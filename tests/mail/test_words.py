@@ -17,6 +17,7 @@ emergency = "Emergency"
 call = "Call {phone}"
 contact = "{name} on {number}"
 next_line = "We will write again on {date}."
+closed_line = "We are closed on {date}."
 wash_line = "Wash as we said."
 more = "More"
 check_in = "Answer"
@@ -82,7 +83,7 @@ def test_a_contact_may_have_no_number() -> None:
 
 
 def test_lines_have_their_own_words_or_the_neutral_ones_of_the_language() -> None:
-    kinds = {"wash_line": SlotKind.LINE, "hours_line": SlotKind.LINE, "next_line": SlotKind.DATED_LINE}
+    kinds = {"wash_line": SlotKind.LINE, "hours_line": SlotKind.HOURS, "next_line": SlotKind.DATED_LINE}
     facts = {"wash_line": "", "hours_line": "", "next_date": ""}
     assert display(facts, kinds, language()) == {"wash_line": "Wash as we said.", "hours_line": "", "next_line": ""}
     facts = {"wash_line": "Use cool water.", "hours_line": "", "next_date": "2026-11-23"}

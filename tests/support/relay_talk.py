@@ -30,6 +30,7 @@ FAULTS: list[tuple[Action, str]] = [
     (Garbage(b"250-one\r\n550 other\r\n"), NOT_SMTP),
     (Garbage(b"999 nonsense\r\n"), NOT_SMTP),
     (Garbage(b"25\r\n"), NOT_SMTP),
+    (Garbage(b"250 a line without an end" + b"x" * 5_000), NOT_SMTP),
 ]
 EITHER_WAY = pytest.mark.parametrize("pipelining", [True, False], ids=["pipelined", "one by one"])
 
