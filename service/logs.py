@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
+from collections.abc import MutableMapping
 from typing import Any, Literal
 
 import structlog
@@ -12,7 +13,7 @@ import structlog
 _ADDRESS = re.compile(r"[^\s<>\"'=,;:()\[\]]+@[^\s<>\"'=,;:()\[\]]+")
 
 
-def without_addresses(_: object, __: str, event: dict[str, Any]) -> dict[str, Any]:
+def without_addresses(_: object, __: str, event: MutableMapping[str, Any]) -> dict[str, Any]:
     """Replace e-mail addresses in every text of an event, at any depth, tracebacks included."""
     return {key: _clean(value) for key, value in event.items()}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -235,7 +235,7 @@ def delivery(service: Service, route: Route, worker: str) -> Delivery:
     settings = service.settings
     shelf = Shelf(service.catalogue, drafts_count=not settings.live)
 
-    def lost_workers(names: list[str]) -> list[str]:
+    def lost_workers(names: Sequence[str]) -> Sequence[str]:
         # Other machines' locks cannot be seen from here; on PostgreSQL only the lease counts.
         return free_locks(service.locks, names) if service.store.is_sqlite else []
 

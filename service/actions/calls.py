@@ -8,23 +8,32 @@ import sqlalchemy as sa
 
 from service.actions.revise import Who
 from service.domain.persons import clean_line
-from service.errors import NotAllowed, NotFound
+from service.errors import BadInput, NotAllowed, NotFound
 from service.store import audit
 from service.store.audit import Deed
 from service.store.clinics import Clinic
 from service.store.tables import calls
 
 
+OUTCOMES = ("reached", "no_answer", "referred", "wrong_number")
+
+
 @dataclass(frozen=True)
 class Closing:
-    """How a call ended: reached, no_answer, referred or wrong_number, and a note."""
+    """How a call ended: one of OUTCOMES, and a note."""
 
     outcome: str
     note: str = ""
 
 
 def close(connection: sa.Connection, clinic: Clinic, call_id: int, closing: Closing, who: Who) -> None:
-    """Close one open call of this clinic."""
+    """Close one open call of this clinic. Raises BadInput, NotFound, or NotAllowed if it is closed already."""
+    if closing.outcome not in OUTCOMES:
+        raise BadInput(
+            f"{closing.outcome!r} is not an outcome of a call",
+            field="outcome",
+            next_step=f"Use one of {', '.join(OUTCOMES)}.",
+        )
     mine = (calls.c.clinic_id == clinic.id) & (calls.c.id == call_id)
     found = connection.execute(sa.select(calls.c.state, calls.c.client_id).where(mine).with_for_update()).one_or_none()
     if found is None:

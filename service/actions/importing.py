@@ -6,10 +6,11 @@ A stored client is never changed: a row that contradicts it is a bad row.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import lru_cache
+from itertools import islice
 from typing import Any, TypeVar, cast
 
 import sqlalchemy as sa
@@ -28,7 +29,7 @@ from service.store.bulk import BulkClient, BulkTreatment
 from service.store.calls import open_calls
 from service.store.clinics import Clinic
 from service.store.engine import Store
-from service.store.tables import emails
+from service.store.tables import clients, emails, treatments
 
 CHUNK = 1000
 _T = TypeVar("_T")
@@ -87,14 +88,13 @@ def import_file(store: Store, file: CsvFile, job: ImportJob, progress: Callable[
     Raises Unavailable, with nothing written, if the database refused a row: the same client was registered meanwhile.
     """
     report = Report(file.encoding, file.delimiter, file.ignored)
-    good = _good_rows(file, report)
     try:
         with store.write() as connection:
             bulk.import_alone(connection, job.clinic.id)
             if not store.is_sqlite:
-                _lock_in_order(connection, job.clinic.id, good)
+                _lock_in_order(connection, job.clinic.id, file)
             writing = _Import(connection, job, report)
-            for chunk in _chunks(good):
+            for chunk in _chunks(_good_rows(file, report)):
                 writing.take(chunk)
                 progress(len(chunk))
             _note(connection, job, report)
@@ -111,21 +111,19 @@ def import_file(store: Store, file: CsvFile, job: ImportJob, progress: Callable[
     return report
 
 
-def _good_rows(file: CsvFile, report: Report) -> list[GoodRow]:
-    """All rows that are right in themselves, read before the transaction begins: nobody waits for the parser."""
-    good = []
+def _good_rows(file: CsvFile, report: Report) -> Iterator[GoodRow]:
     for row in file:
         report.rows += 1
         if isinstance(row, BadRow):
             report.reject(*row.errors)
         else:
-            good.append(row)
-    return good
+            yield row
 
 
-def _chunks(items: Sequence[_T]) -> Iterator[Sequence[_T]]:
-    for start in range(0, len(items), CHUNK):
-        yield items[start : start + CHUNK]
+def _chunks(items: Iterable[_T]) -> Iterator[list[_T]]:
+    source = iter(items)
+    while chunk := list(islice(source, CHUNK)):
+        yield chunk
 
 
 def _person(row: GoodRow) -> tuple[str, str]:
@@ -136,10 +134,10 @@ def _wanted(rows: Sequence[GoodRow]) -> bulk.Wanted:
     return bulk.Wanted({_person(row) for row in rows}, {row.client_ref for row in rows if row.client_ref})
 
 
-def _lock_in_order(connection: sa.Connection, clinic_id: int, rows: Sequence[GoodRow]) -> None:
+def _lock_in_order(connection: sa.Connection, clinic_id: int, file: CsvFile) -> None:
     """Lock every known client of the file in the one order all writers keep, or PostgreSQL deadlocks."""
     known: set[int] = set()
-    for chunk in _chunks(rows):
+    for chunk in _chunks(row for row in file if isinstance(row, GoodRow)):
         known |= bulk.find_client_ids(connection, clinic_id, _wanted(chunk))
     for ids in _chunks(sorted(known)):
         outbox.lock_clients(connection, ids)
@@ -224,6 +222,14 @@ class _Import:
             client.treatments.append(treatment)
             new.append((client, treatment, row))
         self._report.accepted += len(new)
+        for (client, _), client_id in zip(
+            new_clients, bulk.take_ids(self._connection, clients, len(new_clients)), strict=True
+        ):
+            client.id = client_id
+        for (_, treatment, _), treatment_id in zip(
+            new, bulk.take_ids(self._connection, treatments, len(new)), strict=True
+        ):
+            treatment.id = treatment_id
         self._save_clients(new_clients)
         self._save_treatments(new)
         self._save_plans(new)
@@ -252,6 +258,7 @@ class _Import:
     def _save_clients(self, new: Sequence[tuple[BulkClient, GoodRow]]) -> None:
         rows = [
             {
+                "id": client.id,
                 "clinic_id": self._clinic.id,
                 "name": row.name,
                 "name_folded": client.name_folded,
@@ -267,13 +274,14 @@ class _Import:
             for client, row in new
         ]
         refused = bulk.suppressed_among(self._connection, self._clinic.id, {row["email_folded"] for row in rows})
-        for (client, _), client_id in zip(new, bulk.add_clients(self._connection, rows), strict=True):
-            client.id = client_id
+        for client, _ in new:
             client.state = "suppressed" if client.email_folded in refused else "active"
+        bulk.insert(self._connection, clients, rows)
 
     def _save_treatments(self, new: Sequence[_New]) -> None:
         rows = [
             {
+                "id": treatment.id,
                 "clinic_id": self._clinic.id,
                 "client_id": client.id,
                 "protocol": treatment.protocol,
@@ -285,8 +293,7 @@ class _Import:
             }
             for client, treatment, row in new
         ]
-        for (_, treatment, _), treatment_id in zip(new, bulk.add_treatments(self._connection, rows), strict=True):
-            treatment.id = treatment_id
+        bulk.insert(self._connection, treatments, rows)
 
     def _save_plans(self, new: Sequence[_New]) -> None:
         """Ids grow with the rows of the file: what has a smaller id was there when a row's turn came."""
@@ -307,7 +314,7 @@ class _Import:
             self._report.registered_late += born.late
             if born.call:
                 calls[treatment.id] = born.call
-        outbox.add(self._connection, rows)
+        bulk.insert(self._connection, emails, rows)
         for ids in _chunks(list(older)):
             # The client ids are for the index.
             theirs = emails.c.client_id.in_({older[one] for one in ids}) & emails.c.treatment_id.in_(ids)

@@ -48,12 +48,14 @@ class Preparer:
         around = self._around.pop(row.id)
         protocol = self.shelf.catalogue.protocols.get(row.protocol or "")
         words = self._words(row, clinic, protocol)
-        if protocol is None or words is None:
+        if words is None:
             reason = Reason.CHANGED if row.in_doubt else Reason.UNAPPROVED
             return Withheld(ended(in_doubt=row.in_doubt, otherwise=State.HELD), reason)
         return self.writer.write(row, clinic, protocol, words, (now, around))
 
     def _words(self, row: ClaimedEmail, clinic: Clinic, protocol: FollowUpProtocol | None) -> Words | None:
+        if row.kind == Kind.HELLO:
+            return Words(None, self.shelf.hello(clinic, row.language))
         if protocol is None:
             return None
         if row.in_doubt:

@@ -34,6 +34,7 @@ class Shelf:
     _current: dict[Key, TextVersion] = field(default_factory=dict)
     _by_id: dict[int, TextVersion] = field(default_factory=dict)
     _compiled: dict[int, CompiledText] = field(default_factory=dict)
+    _hellos: dict[str, CompiledText] = field(default_factory=dict)
 
     def refresh(self, connection: sa.Connection, clinic_ids: Iterable[int], today: date) -> None:
         """Read which versions of these clinics count now, and compile the new ones. today: UTC, for review dates."""
@@ -74,11 +75,18 @@ class Shelf:
 
     def choose(self, clinic: Clinic, protocol: str, name: str, language: str) -> TextVersion | None:
         """The version for a client's language, else its base, the clinic's, English; None if nothing may be sent."""
-        for candidate in dict.fromkeys((language, language.split("-")[0], clinic.language, "en")):
+        for candidate in _nearest(language, clinic):
             found = self._current.get((clinic.id, protocol, name, candidate))
             if found is not None:
                 return found
         return None
+
+    def hello(self, clinic: Clinic, language: str) -> CompiledText:
+        """The hello note, which names no treatment and ships with the program, in the nearest language."""
+        tag = next(tag for tag in _nearest(language, clinic) if ("hello", tag) in self.catalogue.notices)
+        if tag not in self._hellos:
+            self._hellos[tag] = self.catalogue.compile_hello(tag)
+        return self._hellos[tag]
 
     def keep(self, connection: sa.Connection, text_id: int | None) -> None:
         """Have at hand the version that an earlier copy used, even if a newer one counts now."""
@@ -94,3 +102,8 @@ class Shelf:
 
     def compiled(self, version: TextVersion) -> CompiledText:
         return self._compiled[version.id]
+
+
+def _nearest(language: str, clinic: Clinic) -> Iterable[str]:
+    """The client's language, its base, the clinic's, English."""
+    return dict.fromkeys((language, language.split("-")[0], clinic.language, "en"))

@@ -35,24 +35,39 @@ class Upkeep:
         lost = self.lost_workers(ledger.holders(connection))
         counts.update(ledger.rescue(connection, lost, self.doubt_cap, now))
         counts.update(outbox.expire(connection, now))
-        for owed in outbox.owed_catch_ups(connection, now, OWED_WITHIN):
-            counts["catch_ups"] += self._catch_up(connection, owed, now)
+        counts["catch_ups"] += self._catch_ups(connection, now)
         return counts
 
-    def _catch_up(self, connection: sa.Connection, owed: Owed, now: datetime) -> int:
+    def _catch_ups(self, connection: sa.Connection, now: datetime) -> int:
+        # Asked again under the clients' locks: another worker's round may have planned the same notes.
+        outbox.lock_clients(connection, [owed.client_id for owed in self._owed(connection, now)])
+        given: set[int] = set()
+        for owed in self._owed(connection, now):
+            if owed.client_id not in given and self._catch_up(connection, owed, now):
+                given.add(owed.client_id)
+        return len(given)
+
+    def _owed(self, connection: sa.Connection, now: datetime) -> list[Owed]:
+        return outbox.owed_catch_ups(connection, now, OWED_WITHIN)
+
+    def _catch_up(self, connection: sa.Connection, owed: Owed, now: datetime) -> bool:
+        """Plan one note if it is right now. Whether it was."""
         protocol = self.protocols.get(owed.protocol)
         if protocol is None:
-            return 0
+            return False
         clinic = clinics.get(connection, owed.clinic_id)
         entry = catch_up(protocol, owed.treated_on, clinic.time, now, owed.next_due)
-        if entry is None:
-            return 0
-        client = clients.get(connection, owed.clinic_id, owed.client_id, lock=True)
-        newest = clients.live_treatments(connection, owed.client_id, protocol.area)[-1]
-        if newest["id"] != owed.treatment_id:
-            return 0  # P7: a newer treatment of the same area speaks now
+        client = clients.get(connection, owed.clinic_id, owed.client_id)
+        # A row that is born cancelled makes up for nothing: every round would plan another.
+        if entry is None or client["state"] != "active":
+            return False
+        newest = clients.live_treatments(connection, owed.client_id, protocol.area)
+        if not newest or newest[-1]["id"] != owed.treatment_id:
+            return False  # P7: a newer treatment of the same area speaks now
+        if outbox.has_step(connection, owed.treatment_id, entry.step):
+            return False  # today's note went out before the treatment's day was corrected
         outbox.add(connection, [entry_row(client, (owed.treatment_id, protocol), entry, now)])
-        return 1
+        return True
 
 
 class WorkerLock:

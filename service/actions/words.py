@@ -10,8 +10,9 @@ import sqlalchemy as sa
 
 from service.actions.revise import Who, free_held
 from service.domain.reminder import Reason
-from service.errors import BadInput, NotAllowed
+from service.errors import BadInput, BadText, NotAllowed
 from service.mail.catalogue import Catalogue, kind_of
+from service.mail.lint import lint
 from service.mail.safeguard import check_safety
 from service.mail.texts import CompiledText, compile_text
 from service.store import audit, clinics, texts
@@ -34,7 +35,7 @@ class TextKey:
 
 
 def compile_for_saving(catalogue: Catalogue, key: TextKey, source: str) -> CompiledText:
-    """The compiled source, if it may be saved: it compiles and its safety block is whole. Raises BadText."""
+    """The compiled source, if it may be saved: its safety block is whole and it is discreet. Raises BadText."""
     protocol = catalogue.protocols.get(key.protocol)
     if protocol is None or key.name not in protocol.texts:
         raise BadInput(
@@ -45,6 +46,10 @@ def compile_for_saving(catalogue: Catalogue, key: TextKey, source: str) -> Compi
         source, protocol=protocol, kind=kind, language=key.language, frames=catalogue.frames, name=key.name
     )
     check_safety(compiled, protocol)
+    for finding in lint(compiled, protocol):
+        if finding.blocks:
+            place = f"{compiled.file}:{finding.line}"
+            raise BadText(f"{place}: {finding.message}", field=place, next_step=finding.fix)
     return compiled
 
 
@@ -126,7 +131,8 @@ def approve(
         raise NotAllowed(f"version {version.version} was withdrawn", field="version", next_step="Approve a newer one.")
     compile_for_saving(catalogue, key, texts.source(connection, version.id))
     texts.approve(connection, version.id, approval.by, approval.review_by, who.now)
-    free_held(connection, (emails.c.clinic_id == clinic.id) & (emails.c.reason == Reason.UNAPPROVED))
+    mended = emails.c.reason.in_([Reason.UNAPPROVED, Reason.RENDER_ERROR])
+    free_held(connection, (emails.c.clinic_id == clinic.id) & mended)
     detail = {**key.as_dict(), "version": version.version, "review_by": approval.review_by, "sha256": version.sha256}
     audit.note(connection, clinic.id, Deed(approval.by, "text approved", f"text {version.id}", detail), who.now)
     return texts.find(connection, clinic.id, key.as_dict(), version.version)
@@ -137,7 +143,7 @@ def unapproved(connection: sa.Connection, catalogue: Catalogue, clinic: Clinic) 
     approved = {
         (version.protocol, version.name)
         for version in texts.versions(connection, [clinic.id])
-        if version.approved_at is not None and version.language in (clinic.language, "en")
+        if version.approved_at and not version.withdrawn_at and version.language in (clinic.language, "en")
     }
     used = connection.execute(
         sa.select(emails.c.protocol).where(emails.c.clinic_id == clinic.id, emails.c.protocol.is_not(None)).distinct()

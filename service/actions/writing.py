@@ -35,8 +35,8 @@ class Written:
     message: bytes
     mail_from: str
     message_id: str
-    text_id: int
-    text_version: int
+    text_id: int | None
+    text_version: int | None
     frame_version: str
     facts: str
     dated: str
@@ -45,9 +45,9 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """The version chosen for a row, compiled."""
+    """The version chosen for a row, compiled. version: None for a notice, which ships with the program."""
 
-    version: TextVersion
+    version: TextVersion | None
     compiled: CompiledText
 
 
@@ -57,6 +57,13 @@ class Around:
 
     next_on: date | None = None
     missed_on: date | None = None
+
+
+_LETTER_KINDS: dict[str, LetterKind] = {
+    Kind.REMINDER: "reminder",
+    Kind.CATCH_UP: "catch_up",
+    Kind.HELLO: "hello",
+}
 
 
 def text_name(row: ClaimedEmail, protocol: FollowUpProtocol) -> str | None:
@@ -75,7 +82,12 @@ class Writer:
         self._senders: dict[tuple[Clinic, date], Sender] = {}
 
     def write(
-        self, row: ClaimedEmail, clinic: Clinic, protocol: FollowUpProtocol, words: Words, at: tuple[datetime, Around]
+        self,
+        row: ClaimedEmail,
+        clinic: Clinic,
+        protocol: FollowUpProtocol | None,
+        words: Words,
+        at: tuple[datetime, Around],
     ) -> Written | Withheld:
         """The bytes for a row: anew, or exactly as an earlier copy that may be out. at: now, and what is around it."""
         now, around = at
@@ -120,8 +132,8 @@ class Writer:
             message=message,
             mail_from=head.from_address,
             message_id=message_id,
-            text_id=words.version.id,
-            text_version=words.version.version,
+            text_id=words.version.id if words.version else None,
+            text_version=words.version.version if words.version else None,
             frame_version=words.compiled.frame_version,
             facts=json.dumps(content, ensure_ascii=False, separators=(",", ":")),
             dated=dated.isoformat(),
@@ -134,7 +146,7 @@ class Writer:
 
     def _letter(self, row: ClaimedEmail, clinic: Clinic, said: tuple[str, date], around: Around) -> Letter:
         language, dated_on = said
-        kind: LetterKind = "catch_up" if row.kind == Kind.CATCH_UP else "reminder"
+        kind = _LETTER_KINDS[row.kind]
         for_on = local_day(row.due_at, clinic.zone)
         return Letter(
             kind=kind,

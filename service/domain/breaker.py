@@ -47,13 +47,15 @@ class Breaker:
         if verdict.scope is Scope.CONNECTION:
             lost = replace(self, connections_lost=self.connections_lost + 1)
             return lost.tripped(now, cause) if lost.connections_lost >= CONNECTIONS_LOST_IN_A_ROW else lost
-        if verdict.kind is Kind.PERMANENT and verdict.scope is Scope.MESSAGE:
-            refused = replace(self, content_refused=self.content_refused + 1)
-            return refused.tripped(now, cause) if refused.content_refused >= CONTENT_REFUSED_IN_A_ROW else refused
         if verdict.kind is Kind.WITHHELD:
             return self
-        # The relay talked to us properly about one recipient: the line works.
-        return Breaker(content_refused=self.content_refused)
+        refused = self.content_refused
+        if verdict.kind is Kind.PERMANENT and verdict.scope is Scope.MESSAGE:
+            refused += 1
+            if refused >= CONTENT_REFUSED_IN_A_ROW:
+                return replace(self, content_refused=refused, connections_lost=0).tripped(now, cause)
+        # The relay talked to us properly about one e-mail: the line works.
+        return Breaker(content_refused=refused)
 
     def tripped(self, now: datetime, cause: str, *, auth: bool = False) -> Breaker:
         """Open, or after a failed probe open for longer."""

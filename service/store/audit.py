@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -24,8 +24,13 @@ class Deed:
 
 
 def note(connection: sa.Connection, clinic_id: int, deed: Deed, at: datetime) -> None:
-    """Append one line to the clinic's chain. The clinic row is locked: two writers would fork it."""
-    connection.execute(sa.select(clinics.c.id).where(clinics.c.id == clinic_id).with_for_update())
+    """Append one line to the clinic's chain, last in its transaction.
+
+    The clinic row is locked, or two writers would fork the chain; not against new rows that only point at it, or two
+    writers that both have added one would wait for each other.
+    """
+    at = at.astimezone(UTC)
+    connection.execute(sa.select(clinics.c.id).where(clinics.c.id == clinic_id).with_for_update(key_share=True))
     previous = connection.execute(
         sa.select(audit.c.hash).where(audit.c.clinic_id == clinic_id).order_by(audit.c.id.desc()).limit(1)
     ).scalar_one_or_none()

@@ -40,6 +40,13 @@ class BulkClient:
     treatments: list[BulkTreatment] = field(default_factory=list)
 
 
+def among(connection: sa.Connection, column: sa.ColumnElement[Any], values: Collection[Any]) -> sa.ColumnElement[bool]:
+    """column IN values. PostgreSQL gets one array: a thousand parameters are slow to write and to read."""
+    if connection.dialect.name == "postgresql":
+        return column == sa.any_(sa.literal(list(values), sa.ARRAY(column.type)))
+    return column.in_(values)
+
+
 def import_alone(connection: sa.Connection, clinic_id: int) -> None:
     """Wait until no other import of this clinic runs, and keep the others waiting: two would wait for each other."""
     if connection.dialect.name == "postgresql":
@@ -55,15 +62,16 @@ class Wanted:
     refs: Collection[str]
 
 
-def _named(clinic_id: int, wanted: Wanted) -> list[sa.ColumnElement[bool]]:
+def _named(connection: sa.Connection, clinic_id: int, wanted: Wanted) -> list[sa.ColumnElement[bool]]:
     """One condition an index, each true for whom it finds and at most for a few namesakes."""
     mine = (clients.c.clinic_id == clinic_id) & clients.c.erased_at.is_(None)
     address, name = clients.c.email_folded, clients.c.name_folded + sa.literal_column("''")
     # Joined with nothing, so that no plan tries every address with every name; many clients may share one address.
-    by_person = mine & address.in_({person[0] for person in wanted.people})
-    by_person &= name.in_({person[1] for person in wanted.people})
+    by_person = mine & among(connection, address, {person[0] for person in wanted.people})
+    by_person &= among(connection, name, {person[1] for person in wanted.people})
     # The literal lets SQLite use the partial index.
-    by_ref = mine & (clients.c.client_ref != sa.literal_column("''")) & clients.c.client_ref.in_(wanted.refs)
+    by_ref = mine & (clients.c.client_ref != sa.literal_column("''"))
+    by_ref &= among(connection, clients.c.client_ref, wanted.refs)
     return [by_person, by_ref] if wanted.refs else [by_person]
 
 
@@ -71,7 +79,7 @@ def find_client_ids(connection: sa.Connection, clinic_id: int, wanted: Wanted) -
     """Ids of this clinic's clients who are wanted, not locked."""
     return {
         client_id
-        for which in _named(clinic_id, wanted)
+        for which in _named(connection, clinic_id, wanted)
         for client_id in connection.execute(sa.select(clients.c.id).where(which)).scalars()
     }
 
@@ -80,10 +88,10 @@ def find_clients(connection: sa.Connection, clinic_id: int, wanted: Wanted) -> l
     """This clinic's clients who are wanted, locked, the oldest first, with their treatments."""
     columns = [clients.c[name] for name in ("id", "email_folded", "name_folded", "client_ref", "language")]
     query = sa.select(*columns, client_state).order_by(clients.c.id).with_for_update(of=clients)
-    found = [row for which in _named(clinic_id, wanted) for row in connection.execute(query.where(which))]
+    found = [row for which in _named(connection, clinic_id, wanted) for row in connection.execute(query.where(which))]
     people = {row.id: BulkClient(*row) for row in sorted(found, key=lambda row: row.id)}
     if people:
-        theirs = treatments.c.client_id.in_(list(people)) & treatments.c.cancelled_at.is_(None)
+        theirs = among(connection, treatments.c.client_id, people) & treatments.c.cancelled_at.is_(None)
         for client_id, *treatment in connection.execute(
             sa.select(
                 treatments.c.client_id,
@@ -101,22 +109,51 @@ def suppressed_among(connection: sa.Connection, clinic_id: int, addresses: Colle
     """Those of these folded addresses that this clinic does not write to."""
     query = sa.select(suppressions.c.email_folded).where(
         suppressions.c.clinic_id == clinic_id,
-        suppressions.c.email_folded.in_(addresses),
+        among(connection, suppressions.c.email_folded, addresses),
         suppressions.c.lifted_at.is_(None),
     )
     return set(connection.execute(query).scalars())
 
 
-def add_clients(connection: sa.Connection, rows: Sequence[dict[str, Any]]) -> Sequence[int]:
-    """Insert clients. Returns their ids in the order of the rows."""
-    added = sa.insert(clients).returning(clients.c.id, sort_by_parameter_order=True)
-    return connection.execute(added, rows).scalars().all() if rows else []
+def insert(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows that all name the same columns, in their order."""
+    if not rows:
+        return
+    columns = [column for column in table.c if column.name in rows[0]]
+    if connection.dialect.name == "postgresql":
+        # One parameter a statement: the driver is slow with thousands of them, and with arrays.
+        records = [{name: _as_json(value) for name, value in row.items()} for row in rows]
+        document = sa.func.json_to_recordset(sa.bindparam("document", type_=sa.JSON))
+        source = document.table_valued(*(sa.column(c.name, c.type) for c in columns)).render_derived(with_types=True)
+        names = [column.name for column in columns]
+        connection.execute(sa.insert(table).from_select(names, sa.select(source)), {"document": records})
+        return
+    # The driver's own form of each value, made once: a chunk names the same instants again and again.
+    stored = [_as_stored(connection, column, [row[column.name] for row in rows]) for column in columns]
+    statement = sa.insert(table).compile(dialect=connection.dialect, column_keys=[column.name for column in columns])
+    connection.exec_driver_sql(str(statement), list(zip(*stored, strict=True)))
 
 
-def add_treatments(connection: sa.Connection, rows: Sequence[dict[str, Any]]) -> Sequence[int]:
-    """Insert treatments. Returns their ids, growing, in the order of the rows."""
-    added = sa.insert(treatments).returning(treatments.c.id, sort_by_parameter_order=True)
-    return connection.execute(added, rows).scalars().all() if rows else []
+def _as_json(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, date) else value
+
+
+def _as_stored(connection: sa.Connection, column: sa.Column[Any], values: list[Any]) -> list[Any]:
+    turn = column.type.dialect_impl(connection.dialect).bind_processor(connection.dialect)
+    if turn is None:
+        return values
+    turned = {value: turn(value) for value in set(values)}
+    return [turned[value] for value in values]
+
+
+def take_ids(connection: sa.Connection, table: sa.Table, count: int) -> Sequence[int]:
+    """Growing ids for new rows, which nobody else gets: from the sequence, or on SQLite those that come next."""
+    if connection.dialect.name == "postgresql":
+        sequence = sa.func.pg_get_serial_sequence(table.name, "id")
+        query = sa.select(sa.func.nextval(sequence)).select_from(sa.func.generate_series(1, count))
+        return connection.execute(query).scalars().all()
+    last = connection.execute(sa.select(sa.func.coalesce(sa.func.max(table.c.id), 0))).scalar_one()
+    return range(last + 1, last + 1 + count)
 
 
 def missed_emails(connection: sa.Connection, steps: Mapping[int, str]) -> list[dict[str, Any]]:
@@ -125,7 +162,8 @@ def missed_emails(connection: sa.Connection, steps: Mapping[int, str]) -> list[d
         return []
     found = connection.execute(
         sa.select(emails.c.clinic_id, emails.c.client_id, emails.c.id, emails.c.treatment_id, emails.c.step)
-        .where(emails.c.treatment_id.in_(list(steps)), emails.c.state == State.MISSED, emails.c.replaced_at.is_(None))
+        .where(among(connection, emails.c.treatment_id, steps), emails.c.state == State.MISSED)
+        .where(emails.c.replaced_at.is_(None))
         # As the unique index says it, or SQLite would read the whole outbox.
         .where(emails.c.state != sa.literal_column("'cancelled'"))
         .order_by(emails.c.id)

@@ -10,26 +10,25 @@ import sqlalchemy as sa
 
 from service.store.tables import calls, clients, emails
 
+#: An outage ends in more rows than one statement takes parameters.
+CHUNK = 1000
 #: A person is asked to call within this time.
 CALL_WITHIN = timedelta(hours=2)
 
 
 def open_calls(connection: sa.Connection, rows: Sequence[dict[str, Any]], now: datetime) -> None:
     """Open one call a row: clinic_id, client_id, email_id (or None), reason. An e-mail that has one keeps it."""
-    if not rows:
-        return
-    known = set(
-        connection.execute(
-            sa.select(calls.c.email_id).where(calls.c.email_id.in_([row["email_id"] for row in rows]))
-        ).scalars()
-    )
-    fresh = [
-        {**row, "opened_at": now, "due_at": now + CALL_WITHIN, "state": "open"}
-        for row in rows
-        if row["email_id"] not in known
-    ]
-    if fresh:
-        connection.execute(sa.insert(calls), fresh)
+    for start in range(0, len(rows), CHUNK):
+        some = rows[start : start + CHUNK]
+        asked = sa.select(calls.c.email_id).where(calls.c.email_id.in_([row["email_id"] for row in some]))
+        known = set(connection.execute(asked).scalars())
+        fresh = [
+            {**row, "opened_at": now, "due_at": now + CALL_WITHIN, "state": "open"}
+            for row in some
+            if row["email_id"] not in known
+        ]
+        if fresh:
+            connection.execute(sa.insert(calls), fresh)
 
 
 def cover(connection: sa.Connection, said: Collection[tuple[int, int, str]], now: datetime) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
 from typing import Any
 
 import sqlalchemy as sa
 
-from service.errors import NotFound
+from service.errors import BadInput, NotFound
 from service.store.tables import clients, suppressions, treatments
 
 _suppressed = (
@@ -34,7 +36,7 @@ def get(connection: sa.Connection, clinic_id: int, client_id: int, *, lock: bool
     """One client with `state`. Raises NotFound, the same for an unknown id and another clinic's."""
     query = sa.select(clients, client_state).where(clients.c.clinic_id == clinic_id, clients.c.id == client_id)
     if lock:
-        query = query.with_for_update(of=clients)
+        query = query.with_for_update(of=clients, key_share=True)
     row = connection.execute(query).mappings().one_or_none()
     if row is None:
         raise NotFound(
@@ -55,11 +57,30 @@ def find(connection: sa.Connection, clinic_id: int, who: dict[str, str]) -> sa.R
 
 
 def add(connection: sa.Connection, values: dict[str, Any]) -> int:
-    return connection.execute(sa.insert(clients).values(**values).returning(clients.c.id)).scalar_one()
+    """A new client's id. Raises BadInput if somebody else is registering the same person at this moment."""
+    added = sa.insert(clients).values(**values).returning(clients.c.id)
+    with _one_person():
+        new_id: int = connection.execute(added).scalar_one()
+    return new_id
 
 
 def change(connection: sa.Connection, client_id: int, values: dict[str, Any]) -> None:
-    connection.execute(sa.update(clients).where(clients.c.id == client_id).values(**values))
+    """Set fields of a client. Raises BadInput like `add`."""
+    if values:
+        with _one_person():
+            connection.execute(sa.update(clients).where(clients.c.id == client_id).values(**values))
+
+
+@contextmanager
+def _one_person() -> Iterator[None]:
+    try:
+        yield
+    except sa.exc.IntegrityError as error:
+        raise BadInput(
+            "this person has just been registered by somebody else",
+            field="email",
+            next_step="See `aftercare client list`.",
+        ) from error
 
 
 def listed(connection: sa.Connection, clinic_id: int, limit: int | None = None) -> list[sa.RowMapping]:
@@ -92,7 +113,9 @@ def find_treatment(connection: sa.Connection, client_id: int, protocol: str, on:
 
 
 def add_treatment(connection: sa.Connection, values: dict[str, Any]) -> int:
-    return connection.execute(sa.insert(treatments).values(**values).returning(treatments.c.id)).scalar_one()
+    added = sa.insert(treatments).values(**values).returning(treatments.c.id)
+    new_id: int = connection.execute(added).scalar_one()
+    return new_id
 
 
 def change_treatment(connection: sa.Connection, treatment_id: int, values: dict[str, Any]) -> None:
@@ -126,8 +149,3 @@ def suppressed(connection: sa.Connection, clinic_id: int, email_folded: str) -> 
         suppressions.c.lifted_at.is_(None),
     )
     return connection.execute(query).first() is not None
-
-
-def now_as_text(at: datetime | None) -> str | None:
-    """An instant as interface JSON: UTC, ISO 8601, Z."""
-    return None if at is None else at.isoformat(timespec="seconds").replace("+00:00", "Z")

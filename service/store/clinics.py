@@ -45,7 +45,7 @@ class Clinic:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """What live mode needs and this clinic has not said. Numbers are never inferred (content: 111 is two things)."""
+        """What live mode needs and this clinic has not said. Numbers are never guessed: 111 is two things."""
         needed = ("sender_name", "reply_to", "phone", "hours", "emergency_number", "urgent_line_name")
         return tuple(name for name in needed if not getattr(self, name))
 
@@ -84,14 +84,13 @@ def chosen(connection: sa.Connection, clinic_id: int | None) -> Clinic:
 
 
 def add(connection: sa.Connection, values: dict[str, str], now: datetime) -> Clinic:
-    new_id = connection.execute(
-        sa.insert(clinics).values(**values, created_at=now).returning(clinics.c.id)
-    ).scalar_one()
-    return get(connection, new_id)
+    added = sa.insert(clinics).values(**values, created_at=now).returning(clinics.c.id)
+    return get(connection, connection.execute(added).scalar_one())
 
 
 def change(connection: sa.Connection, clinic_id: int, values: dict[str, str]) -> Clinic:
-    connection.execute(sa.update(clinics).where(clinics.c.id == clinic_id).values(**values))
+    if values:
+        connection.execute(sa.update(clinics).where(clinics.c.id == clinic_id).values(**values))
     return get(connection, clinic_id)
 
 
@@ -105,7 +104,8 @@ def add_staff(connection: sa.Connection, clinic_id: int, values: dict[str, str],
             f"staff member {known.id} already has that address", field="email", next_step="See `aftercare staff list`."
         )
     added = sa.insert(staff).values(clinic_id=clinic_id, created_at=now, **values).returning(staff.c.id)
-    return connection.execute(added).scalar_one()
+    new_id: int = connection.execute(added).scalar_one()
+    return new_id
 
 
 def list_staff(connection: sa.Connection, clinic_id: int) -> list[sa.RowMapping]:

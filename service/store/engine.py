@@ -155,10 +155,12 @@ def _explained(url: sa.URL) -> Iterator[None]:
     """What a database's failure means for a person; the driver's words stay in the cause."""
     try:
         yield
-    except sa.exc.OperationalError as error:
-        words = str(error.orig).strip().splitlines()
+    # InternalError: PostgreSQL says so of a server that has become read-only. TimeoutError: the pool is used up.
+    except (sa.exc.OperationalError, sa.exc.InternalError, sa.exc.TimeoutError) as error:
+        words = str(getattr(error, "orig", error)).strip().splitlines()
+        where, why = url.render_as_string(hide_password=True), words[0] if words else "no reason"
         raise Unavailable(
-            f"the database {url.render_as_string(hide_password=True)} did not answer: {words[0] if words else 'no reason'}",
+            f"the database {where} did not answer: {why}",
             field="AFTERCARE_DATABASE_URL",
             next_step="Check that it runs, that this user may write it, and that its disk is not full.",
         ) from error

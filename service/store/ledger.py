@@ -54,7 +54,7 @@ def last_look(connection: sa.Connection, wanted: Sequence[tuple[int, int]]) -> d
         )
         .exists()
     )
-    query = (
+    query: sa.Select[*tuple[Any, ...]] = (
         sa.select(
             emails.c.id,
             emails.c.state,
@@ -131,7 +131,7 @@ class Outcome:
     reply: str | None = None
 
 
-_LAST = {
+_LAST: dict[str, sa.BindParameter[Any]] = {
     "last_code": sa.bindparam("b_code"),
     "last_enhanced": sa.bindparam("b_enhanced"),
     "last_stage": sa.bindparam("b_stage"),
@@ -171,7 +171,7 @@ _AGAIN = (
         **_LAST,
     )
 )
-_THAWED = {name: None for name in ("text_id", "text_version", "frame_version", "facts", "dated", "digest", "marked_at")}
+_THAWED = dict.fromkeys(("text_id", "text_version", "frame_version", "facts", "dated", "digest", "marked_at"))
 _THAW = _AGAIN.values(**_THAWED)
 
 
@@ -179,7 +179,7 @@ def record(connection: sa.Connection, outcomes: Sequence[Outcome]) -> None:
     """Write outcomes and their attempts; suppress dead addresses; open the calls that a failure makes necessary."""
     if not outcomes:
         return
-    lock_clients(connection, (outcome.client_id for outcome in outcomes))
+    lock_clients(connection, _concerned(connection, outcomes))
     for statement, group in (
         (sa.insert(attempts), [_attempt(o) for o in outcomes if o.spoke]),
         (_SENT, [_parameters(o) for o in outcomes if o.state is State.SENT]),
@@ -191,17 +191,37 @@ def record(connection: sa.Connection, outcomes: Sequence[Outcome]) -> None:
     for outcome in outcomes:
         if outcome.suppress:
             suppress(connection, outcome)
-    lost = [o for o in outcomes if o.state in (State.FAILED, State.UNCONFIRMED, State.MISSED)]
-    _call_for(connection, [o for o in lost if o.kind == Kind.REMINDER])
+    lost = [o for o in outcomes if o.state in _LOST and o.kind == Kind.REMINDER]
+    if lost:
+        _call_for(connection, lost)
 
 
-def _call_for(connection: sa.Connection, outcomes: Sequence[Outcome]) -> None:
-    if outcomes:
-        rows = [
-            {"clinic_id": o.clinic_id, "client_id": o.client_id, "email_id": o.id, "reason": str(o.state)}
-            for o in outcomes
-        ]
-        open_calls(connection, rows, outcomes[0].ended_at)
+_LOST = (State.FAILED, State.UNCONFIRMED, State.MISSED)
+
+
+def _concerned(connection: sa.Connection, outcomes: Sequence[Outcome]) -> set[int]:
+    """The clients whose rows change: their own, and everybody's who has an address that is now suppressed."""
+    ids = {outcome.client_id for outcome in outcomes}
+    dead = [outcome.client_id for outcome in outcomes if outcome.suppress]
+    if dead:
+        whose = clients.alias("whose")
+        same = (whose.c.clinic_id == clients.c.clinic_id) & (whose.c.email_folded == clients.c.email_folded)
+        ids.update(connection.execute(sa.select(clients.c.id).join(whose, same).where(whose.c.id.in_(dead))).scalars())
+    return ids
+
+
+def _call_for(connection: sa.Connection, lost: Sequence[Outcome]) -> None:
+    """Open calls for those that did end so: a worker whose token is stale knows nothing any more."""
+    ended = connection.execute(
+        sa.select(emails.c.id, emails.c.clinic_id, emails.c.client_id, emails.c.state).where(
+            emails.c.id.in_([outcome.id for outcome in lost]), emails.c.state.in_(_LOST)
+        )
+    )
+    rows = [
+        {"clinic_id": row.clinic_id, "client_id": row.client_id, "email_id": row.id, "reason": row.state}
+        for row in ended
+    ]
+    open_calls(connection, rows, lost[0].ended_at)
 
 
 def _parameters(outcome: Outcome) -> dict[str, Any]:
@@ -272,6 +292,7 @@ def rescue(connection: sa.Connection, lost: Sequence[str], doubt_cap: int, now: 
     gone = emails.c.lease_until <= database_clock()
     if lost:
         gone |= emails.c.worker.in_(lost)
+    lock_clients(connection, connection.execute(sa.select(emails.c.client_id).where(_leased, gone)).scalars())
     # In the order of the lease's index: ordered by id, SQLite reads the whole table in that order instead.
     rows = connection.execute(
         sa.select(emails).where(_leased, gone).order_by(emails.c.lease_until).with_for_update(skip_locked=True)

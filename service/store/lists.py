@@ -104,4 +104,5 @@ def forecast_rows(connection: sa.Connection, clinic_id: int, now: datetime, unti
 
 def newest_record(connection: sa.Connection) -> datetime | None:
     """The latest business instant that is written down."""
-    return connection.execute(sa.select(sa.func.max(audit.c.at))).scalar_one()
+    newest: datetime | None = connection.execute(sa.select(sa.func.max(audit.c.at))).scalar_one()
+    return newest

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from service.domain.reminder import Reason, State
 from service.store.calls import open_calls
 from service.store.engine import database_clock
-from service.store.tables import LEASED, WAITING, Kind, calls, clients, emails, treatments
+from service.store.tables import WAITING, Kind, calls, clients, emails, treatments
 
 Condition = sa.ColumnElement[bool]
 
@@ -141,7 +141,7 @@ def claim(connection: sa.Connection, ids: Sequence[int], lease: Lease, now: date
     held = list(connection.execute(taken).scalars())
     if not held:
         return []
-    rows = connection.execute(
+    rows: sa.CursorResult[*tuple[Any, ...]] = connection.execute(
         sa.select(*_CLAIMED_COLUMNS)
         .select_from(_WITH_CLIENT)
         .where(emails.c.id.in_(held))
@@ -187,7 +187,10 @@ def expire(connection: sa.Connection, now: datetime) -> dict[str, int]:
     A held row keeps the reason it was held for. Returns the number of rows by new state.
     """
     late = (_waiting & (emails.c.not_before <= now)) | (emails.c.state == sa.literal_column("'held'"))
-    return end(connection, late & (emails.c.useful_until <= now), State.MISSED, Reason.TOO_LATE, now)
+    # Rows that somebody is changing now come with the next tick: waiting for them could be waiting for each other.
+    free = sa.select(emails.c.id).where(late, emails.c.useful_until <= now).with_for_update(skip_locked=True)
+    which = emails.c.id.in_(sa.select(free.cte("free").prefix_with("MATERIALIZED", dialect="postgresql").c.id))
+    return end(connection, which, State.MISSED, Reason.TOO_LATE, now)
 
 
 def end_open(connection: sa.Connection, whose: Condition, reason: Reason, now: datetime) -> dict[str, int]:
@@ -227,12 +230,19 @@ def end(connection: sa.Connection, which: Condition, state: State, reason: Reaso
 
 
 def lock_clients(connection: sa.Connection, client_ids: Iterable[int]) -> None:
-    """Lock client rows in one order before touching what hangs on them. SQLite's writer is alone already."""
+    """Lock client rows in one order before touching what hangs on them. SQLite's writer is alone already.
+
+    Not against new rows that only point at a client: such a row may stand in a transaction that waits for us.
+    """
     if connection.dialect.name == "postgresql":
         ids = sorted(set(client_ids))
         connection.execute(
-            sa.select(clients.c.id).where(clients.c.id.in_(ids)).order_by(clients.c.id).with_for_update()
+            sa.select(clients.c.id).where(clients.c.id.in_(ids)).order_by(clients.c.id).with_for_update(key_share=True)
         )
+
+
+#: On their way, or perhaps there already: such a step covers a catch-up note. A held one may never go.
+_GOING = (State.PLANNED, State.CLAIMED, State.SENDING, State.IN_DOUBT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +262,8 @@ class Owed:
 def owed_catch_ups(connection: sa.Connection, now: datetime, within: timedelta) -> list[Owed]:
     """Treatments whose missed step has an open call and no later e-mail, planned or gone, that makes up for it.
 
-    Found through the open calls, which are few; a person who has called has done what the note would do.
+    Found through the open calls, which are few; a person who has called has done what the note would do. Newest
+    treatment first: an outage owes a client one note, whatever was missed.
     """
     newer = emails.alias("newer")
     # The client adds nothing but its index.
@@ -260,21 +271,18 @@ def owed_catch_ups(connection: sa.Connection, now: datetime, within: timedelta) 
     makes_up = (
         sa.select(sa.literal(1))
         .where(
-            same,
+            newer.c.client_id == emails.c.client_id,
             newer.c.replaced_at.is_(None),
             sa.or_(
                 sa.and_(newer.c.kind == Kind.CATCH_UP, newer.c.planned_at >= emails.c.useful_until)
                 & newer.c.state.not_in([State.MISSED, State.CANCELLED]),
-                sa.and_(newer.c.kind == Kind.REMINDER, newer.c.state == State.SENT, newer.c.due_at > emails.c.due_at),
+                sa.and_(newer.c.kind == Kind.REMINDER, newer.c.state == State.SENT, newer.c.due_at > emails.c.due_at)
+                & same,
             ),
         )
         .exists()
     )
-    next_due = (
-        sa.select(sa.func.min(newer.c.due_at))
-        .where(same, newer.c.state.in_([State.PLANNED, State.CLAIMED]))
-        .scalar_subquery()
-    )
+    next_due = sa.select(sa.func.min(newer.c.due_at)).where(same, newer.c.state.in_(_GOING)).scalar_subquery()
     our_fault = emails.c.reason.in_([Reason.TOO_LATE, Reason.UNAPPROVED, Reason.RENDER_ERROR, Reason.RESTORED])
     rows = connection.execute(
         sa.select(
@@ -308,5 +316,6 @@ def owed_catch_ups(connection: sa.Connection, now: datetime, within: timedelta) 
             treatments.c.treated_on,
             clients.c.language,
         )
+        .order_by(treatments.c.treated_on.desc(), emails.c.treatment_id.desc())
     )
     return [Owed(*row) for row in rows]

@@ -35,17 +35,17 @@ class Finding:
 Question = Callable[[sa.Connection, datetime], Sequence[int]]
 
 
-def _ids(query: sa.Select[tuple[int]]) -> Question:
+def _ids(query: sa.Select[int]) -> Question:
     return lambda connection, _: connection.execute(query.limit(SHOWN)).scalars().all()
 
 
-def _sent_outside_its_window() -> sa.Select[tuple[int]]:
+def _sent_outside_its_window() -> sa.Select[int]:
     marked = emails.c.marked_at.is_not(None)
     outside = (emails.c.marked_at < emails.c.due_at) | (emails.c.marked_at >= emails.c.useful_until)
     return sa.select(emails.c.id).where(emails.c.state == State.SENT, marked, outside)
 
 
-def _sent_against_a_wish() -> sa.Select[tuple[int]]:
+def _sent_against_a_wish() -> sa.Select[int]:
     against = sa.or_(
         emails.c.marked_at > clients.c.stopped_at,
         emails.c.marked_at > clients.c.erased_at,
@@ -59,14 +59,14 @@ def _sent_against_a_wish() -> sa.Select[tuple[int]]:
     )
 
 
-def _too_many_copies() -> sa.Select[tuple[int]]:
+def _too_many_copies() -> sa.Select[int]:
     sent = sa.select(attempts.c.email_id).where(attempts.c.outcome == State.SENT).group_by(attempts.c.email_id)
     return sa.select(emails.c.id).where(
         sa.or_(emails.c.doubt_retries > 1, emails.c.id.in_(sent.having(sa.func.count() > 2)))
     )
 
 
-def _doubt_not_listed() -> sa.Select[tuple[int]]:
+def _doubt_not_listed() -> sa.Select[int]:
     return sa.select(emails.c.id).where(emails.c.doubt_retries > 0, emails.c.doubt_since.is_(None))
 
 
@@ -80,11 +80,11 @@ def _without_a_call(connection: sa.Connection, _: datetime) -> Sequence[int]:
     return connection.execute(query.where(~called).limit(SHOWN)).scalars().all()
 
 
-def _no_known_state() -> sa.Select[tuple[int]]:
+def _no_known_state() -> sa.Select[int]:
     return sa.select(emails.c.id).where(emails.c.state.not_in([*OPEN, *FINAL]))
 
 
-def _two_for_one_step() -> sa.Select[tuple[int]]:
+def _two_for_one_step() -> sa.Select[int]:
     counted = (emails.c.state != State.CANCELLED) & emails.c.replaced_at.is_(None) & emails.c.treatment_id.is_not(None)
     return (
         sa.select(sa.func.max(emails.c.id))
@@ -94,7 +94,7 @@ def _two_for_one_step() -> sa.Select[tuple[int]]:
     )
 
 
-def _contradicting() -> sa.Select[tuple[int]]:
+def _contradicting() -> sa.Select[int]:
     """Open e-mails of a treatment although a newer one of the same area stands."""
     newer = treatments.alias("newer")
     replaced = (
@@ -118,7 +118,7 @@ def _contradicting() -> sa.Select[tuple[int]]:
     )
 
 
-def _across_clinics() -> sa.Select[tuple[int]]:
+def _across_clinics() -> sa.Select[int]:
     foreign = (emails.c.clinic_id != clients.c.clinic_id) | (treatments.c.clinic_id != emails.c.clinic_id)
     return (
         sa.select(emails.c.id)
@@ -128,7 +128,7 @@ def _across_clinics() -> sa.Select[tuple[int]]:
     )
 
 
-def _sent_without_evidence() -> sa.Select[tuple[int]]:
+def _sent_without_evidence() -> sa.Select[int]:
     evidence = sa.select(sa.literal(1)).where(attempts.c.email_id == emails.c.id, attempts.c.outcome == State.SENT)
     return sa.select(emails.c.id).where(emails.c.state == State.SENT, ~evidence.exists())
 

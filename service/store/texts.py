@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from service.errors import NotFound
+from service.errors import NotAllowed, NotFound
 from service.store.tables import texts
 
 
@@ -46,7 +46,8 @@ def versions(connection: sa.Connection, clinic_ids: Iterable[int]) -> list[TextV
 
 
 def source(connection: sa.Connection, text_id: int) -> str:
-    return connection.execute(sa.select(texts.c.source).where(texts.c.id == text_id)).scalar_one()
+    found: str = connection.execute(sa.select(texts.c.source).where(texts.c.id == text_id)).scalar_one()
+    return found
 
 
 def find(connection: sa.Connection, clinic_id: int, which: dict[str, str], version: int | None = None) -> TextVersion:
@@ -66,14 +67,24 @@ def find(connection: sa.Connection, clinic_id: int, which: dict[str, str], versi
 
 
 def add(connection: sa.Connection, values: dict[str, Any]) -> int:
-    """Save a new version, numbered after the newest. values: all but version; returns its id."""
+    """Save a new version, numbered after the newest. values: all but version; returns its id.
+
+    Raises NotAllowed if somebody else saves a version of the same text at this moment.
+    """
     key = ("clinic_id", "protocol", "name", "language")
     newest = connection.execute(
         sa.select(sa.func.max(texts.c.version)).where(*(texts.c[name] == values[name] for name in key))
     ).scalar_one()
-    return connection.execute(
-        sa.insert(texts).values(**values, version=(newest or 0) + 1).returning(texts.c.id)
-    ).scalar_one()
+    added = sa.insert(texts).values(**values, version=(newest or 0) + 1).returning(texts.c.id)
+    try:
+        new_id: int = connection.execute(added).scalar_one()
+    except sa.exc.IntegrityError as error:
+        raise NotAllowed(
+            f"somebody else has just saved a version of {values['protocol']}/{values['name']}",
+            field="text",
+            next_step="Look at theirs first, then save yours again.",
+        ) from error
+    return new_id
 
 
 def approve(connection: sa.Connection, text_id: int, by: str, review_by: date, now: datetime) -> None:

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from service.actions import revise
+from service.actions import hello, revise
 from service.clock import SteppedClock, stopped_at
 from service.store.engine import Store
 from service.store.tables import attempts, calls, clinics, emails, suppressions, texts
-from tests.support.scripted_relay import AcceptAndDrop, Drop, Reply, ScriptedRelay, at as when, recipients
+from tests.support.scripted_relay import AcceptAndDrop, Drop, Reply, ScriptedRelay, recipients
+from tests.support.scripted_relay import at as when
 from tests.support.world import TATTOO, World, at, make_world, read, text_of
 
 
@@ -210,7 +211,7 @@ def test_a_temporary_refusal_is_tried_again_after_five_minutes_and_thaws(world: 
 def test_the_relays_own_trouble_uses_up_no_attempt_and_stops_the_line(
     store: Store, tmp_path: Path, script: object
 ) -> None:
-    world = make_world(store, tmp_path, relay_username="u", relay_password="p")  # noqa: S106
+    world = make_world(store, tmp_path, relay_username="u", relay_password="p")
     for number in range(20):
         world.treat(world.client(f"Client{number} X"), "2026-11-20")
     with ScriptedRelay(script, auth={"u": "p"}) as relay:  # type: ignore[arg-type]
@@ -226,7 +227,7 @@ def test_the_relays_own_trouble_uses_up_no_attempt_and_stops_the_line(
 
 
 def test_a_wrong_password_is_tried_at_most_once_a_minute_and_ten_times_in_all(store: Store, tmp_path: Path) -> None:
-    world = make_world(store, tmp_path, relay_username="u", relay_password="wrong")  # noqa: S106
+    world = make_world(store, tmp_path, relay_username="u", relay_password="wrong")
     for number in range(8):
         world.treat(world.client(f"Client{number} X"), "2026-11-20")
     with ScriptedRelay(auth={"u": "right"}) as relay:
@@ -382,3 +383,25 @@ def test_day_1_is_at_ten_local_on_both_sides_of_the_clock_change(
     sent: datetime = read(relay.log[0])["Date"].datetime
     assert (sent.hour, sent.minute) == (10, 0)
     assert sent == due
+
+
+def test_a_hello_goes_out_at_once_and_names_no_treatment(world: World, relay: ScriptedRelay) -> None:
+    client = world.client()
+    with world.store.write() as connection:
+        hello.say_hello(connection, world.clinic, client, at("2026-11-20 16:00"))
+    world.tick(relay, "2026-11-20 16:00")
+    (message,) = relay.log
+    words = (text_of(message) + str(read(message)["Subject"])).lower()
+    assert not any(word in words for word in ("scalp", "tattoo", "treatment", "skin", "redness"))
+    assert [(row.kind, row.state) for row in world.rows()] == [("hello", "sent")]
+
+
+def test_a_hello_whose_reply_was_lost_is_repeated_with_the_same_bytes(world: World) -> None:
+    client = world.client()
+    with world.store.write() as connection:
+        hello.say_hello(connection, world.clinic, client, at("2026-11-20 16:00"))
+    with ScriptedRelay(when("dot", AcceptAndDrop(), only=1)) as relay:
+        world.tick(relay, "2026-11-20 16:00")
+        world.tick(relay, "2026-11-20 16:31")
+        assert len(relay.log) == 2
+        assert relay.log[0].data == relay.log[1].data

@@ -45,10 +45,18 @@ def measure(command: Sequence[str], environment: Mapping[str, str], limit: float
     return Cost(cost["wall"], cost["cpu"], cost["rss"], done.stdout)
 
 
+_COMPILED = tempfile.TemporaryDirectory(prefix="aftercare-bench-pyc-")
+
+
 def clean_environment(**settings: str) -> dict[str, str]:
-    """This environment without any setting of ours, and with `settings` as AFTERCARE_*."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("AFTERCARE_")}
-    return kept | {f"AFTERCARE_{name.upper()}": value for name, value in settings.items()}
+    """This environment without any setting of ours, and with `settings` as AFTERCARE_*.
+
+    Modules are compiled once, as in an installed program, whatever this environment says.
+    """
+    ours = ("AFTERCARE_", "PYTHONDONTWRITEBYTECODE")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    compiled = {"PYTHONPYCACHEPREFIX": _COMPILED.name}
+    return kept | compiled | {f"AFTERCARE_{name.upper()}": value for name, value in settings.items()}
 
 
 def _launch(told: str, command: Sequence[str]) -> int:

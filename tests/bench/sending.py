@@ -100,6 +100,7 @@ def end_to_end(databases: Databases, load: Load, message: Path) -> None:
     rounds = []
     for _ in range(load.rounds):
         with smtp_sink() as port, databases.fresh(load.database) as database:
+            tick(database, port, load.connections)  # modules compiled, files in the cache
             store = Store(database.url)
             fill(store, datetime.now(UTC), due=load.mails, future=0)
             store.close()

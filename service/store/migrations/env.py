@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
 from alembic import context
@@ -13,7 +13,7 @@ from service.store.engine import Instant, Store
 from service.store.tables import metadata
 
 
-def render_item(kind: str, item: Any, autogen: AutogenContext) -> str | bool:
+def render_item(kind: str, item: Any, autogen: AutogenContext) -> str | Literal[False]:
     """Write our instant type by its short name."""
     if kind == "type" and isinstance(item, Instant):
         autogen.imports.add("from service.store.engine import Instant")

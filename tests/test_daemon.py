@@ -1,0 +1,134 @@
+"""The daemon as a process: it starts, says when it is ready, and stops between two messages."""
+
+from __future__ import annotations
+
+import json
+import signal
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from service.store.tables import emails
+from tests.faults.judging import Case, make_case
+from tests.support.processes import Process, Program, free_port, relay_process, wait_for
+
+NOW = "2026-11-21T10:00:00Z"
+
+
+@pytest.fixture
+def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
+    path = tmp_path / "aftercare.db"
+    path.write_bytes(sqlite_template.read_bytes())
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture
+def program(sqlite_url: str, tmp_path: Path) -> Iterator[Program]:
+    """An installation with an empty database, and no relay: mail would go to the catcher."""
+    work = tmp_path / "processes"
+    work.mkdir()
+    with Program(work, {"database_url": sqlite_url, "data_dir": str(tmp_path / "data")}) as started:
+        yield started
+
+
+def case_on(url: str, folder: Path, mails: int, port: int) -> Case:
+    return make_case(url, folder, mails, port, tick_seconds="0.1")
+
+
+def stopped(worker: Process, number: signal.Signals = signal.SIGTERM, within: float = 20) -> None:
+    """Ended well by a signal, and said nothing that looks like an accident."""
+    worker.send(number)
+    assert worker.ended(within) == 0
+    assert "Traceback" not in worker.log.read_text("utf-8")
+
+
+def get(url: str) -> int:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as refused:
+        with refused:
+            return refused.code
+    except OSError:
+        return 0
+
+
+def test_serve_is_live_then_ready_and_ends_at_sigterm(program: Program) -> None:
+    port = free_port()
+    serving = program.start("serve", bind=f"127.0.0.1:{port}")
+    wait_for(lambda: get(f"http://127.0.0.1:{port}/healthz") == 200, "the health page")
+    wait_for(lambda: get(f"http://127.0.0.1:{port}/readyz") == 200, "readiness")
+    assert get(f"http://127.0.0.1:{port}/inbox") == 200
+    stopped(serving)
+    assert get(f"http://127.0.0.1:{port}/healthz") == 0
+
+
+def test_a_worker_without_work_ends_at_ctrl_c(program: Program) -> None:
+    stopped(program.start("worker").says("working"), signal.SIGINT, within=10)
+
+
+def test_a_tick_on_an_empty_database_has_nothing_to_do(program: Program) -> None:
+    assert set(program.tick(NOW).values()) == {0}
+
+
+def test_a_moved_clock_is_refused_while_a_worker_runs(program: Program) -> None:
+    worker = program.start("worker").says("working")
+    tick = program.start("tick", "--now", NOW)
+    assert tick.ended() != 0
+    assert "another worker is running" in tick.log.read_text("utf-8")
+    stopped(worker)
+    assert set(program.tick(NOW).values()) == {0}
+
+
+def test_a_killed_worker_keeps_nobody_out(program: Program) -> None:
+    program.start("worker").says("working").kill()
+    assert set(program.tick(NOW).values()) == {0}
+
+
+def test_sigterm_while_the_relay_thinks_waits_for_its_answer_and_releases_the_rest(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    with relay_process(tmp_path / "relay.jsonl", "--delay-dot", "1") as port:
+        case = case_on(sqlite_url, tmp_path, 40, port)
+        with case.program:
+            worker = case.program.start("worker")
+            wait_for(lambda: case.states()["sending"], "a message whose reply is awaited")
+            stopped(worker)
+            sent = {copy.address for copy in case.copies()}
+            assert 1 <= len(sent) <= 8
+            assert case.states() == {"sent": len(sent), "planned": 40 - len(sent)}
+            assert {row.id for row in case.rows() if row.state == "sent"} == {case.due[address] for address in sent}
+            assert all(row.lease_token is None and row.worker is None for row in case.rows())
+            assert json.loads(case.program.run("check", "--json"))["ok"]
+            case.store.close()
+
+
+def test_two_workers_on_one_file_send_each_mail_once(sqlite_url: str, tmp_path: Path) -> None:
+    with relay_process(tmp_path / "relay.jsonl", "--delay-dot", "0.02") as port:
+        case = case_on(sqlite_url, tmp_path, 300, port)
+        with case.program:
+            # Both rows of claims are wanted at the same time: the second worker begins when the first is at work.
+            workers = [case.program.start("worker"), case.program.start("worker")]
+            wait_for(lambda: case.states()["sent"] == 300, "the last mail")
+            for worker in workers:
+                stopped(worker)
+            tally = case.judge()
+            assert (tally.sent, tally.twice) == (300, 0)
+            assert len(case.copies()) == 300
+            case.store.close()
+
+
+def test_a_row_that_a_worker_cannot_write_does_not_stop_the_daemon(sqlite_url: str, tmp_path: Path) -> None:
+    with relay_process(tmp_path / "relay.jsonl") as port:
+        case = case_on(sqlite_url, tmp_path, 10, port)
+        poison = min(case.due.values())
+        with case.store.write() as connection:
+            connection.execute(emails.update().where(emails.c.id == poison).values(step="gone"))
+        with case.program:
+            worker = case.program.start("worker")
+            wait_for(lambda: case.states() == {"sent": 9, "held": 1}, "the nine others")
+            stopped(worker)
+            case.store.close()
