@@ -7,11 +7,13 @@ import signal
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
-from service.store.tables import emails
+from service.store.tables import attempts, emails
 from tests.faults.judging import Case, make_case
 from tests.support.processes import Process, Program, free_port, relay_process, wait_for
 
@@ -106,18 +108,26 @@ def test_sigterm_while_the_relay_thinks_waits_for_its_answer_and_releases_the_re
             case.store.close()
 
 
-def test_two_workers_on_one_file_send_each_mail_once(sqlite_url: str, tmp_path: Path) -> None:
-    with relay_process(tmp_path / "relay.jsonl", "--delay-dot", "0.02") as port:
-        case = case_on(sqlite_url, tmp_path, 300, port)
+def test_two_workers_on_one_file_share_the_work_and_send_each_mail_once(sqlite_url: str, tmp_path: Path) -> None:
+    with relay_process(tmp_path / "relay.jsonl", "--delay-dot", "0.05") as port:
+        case = case_on(sqlite_url, tmp_path, 250, port)
+        mine = emails.c.id.in_(case.due.values())
+        with case.store.write() as connection:
+            connection.execute(emails.update().where(mine).values(not_before=case.now + timedelta(days=1)))
         with case.program:
-            # Both rows of claims are wanted at the same time: the second worker begins when the first is at work.
             workers = [case.program.start("worker"), case.program.start("worker")]
-            wait_for(lambda: case.states()["sent"] == 300, "the last mail")
+            for worker in workers:
+                worker.says("working")
+            with case.store.write() as connection:
+                connection.execute(emails.update().where(mine).values(not_before=case.now))
+            wait_for(lambda: case.states()["sent"] == 250, "the last mail")
             for worker in workers:
                 stopped(worker)
             tally = case.judge()
-            assert (tally.sent, tally.twice) == (300, 0)
-            assert len(case.copies()) == 300
+            assert (tally.sent, tally.twice) == (250, 0)
+            assert len(case.copies()) == 250
+            with case.store.read() as connection:
+                assert len(connection.execute(sa.select(attempts.c.worker).distinct()).all()) == 2
             case.store.close()
 
 

@@ -5,22 +5,32 @@ A row that is being sent now is let go: the mark decided. Final states never cha
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
+from service.actions import again
 from service.actions.addresses import check_address
 from service.actions.register import (
     NewTreatment,
     Planned,
+    Subject,
     check_treatment,
-    entry_row,
     plan_rows,
     save_entries,
 )
-from service.domain.persons import clean_language, clean_line, clean_name, clean_phone, fold_address, fold_name
+from service.domain.persons import (
+    NAME_LIMIT,
+    clean_language,
+    clean_line,
+    clean_name,
+    clean_phone,
+    fold_address,
+    fold_name,
+)
 from service.domain.protocol import FollowUpProtocol
 from service.domain.reminder import Reason, State
 from service.domain.schedule import Entry, Standing, correct, local_day, plan
@@ -57,19 +67,22 @@ def correct_treatment(
         )
     clients.change_treatment(connection, treatment_id, {"treated_on": given.treated_on, "treated_at": given.treated_at})
     entries = plan(given.protocol, given.treated_on, clinic.time, who.now)
-    kept = _correct_rows(connection, clinic, treatment_id, entries, who.now)
+    subject = (treatment_id, given.protocol, given.treated_on)
+    kept = _correct_rows(connection, clinic, subject, entries, who.now)
     fresh = [entry for entry in entries if entry.step not in kept]
-    save_entries(connection, clinic, client, (treatment_id, given.protocol, given.treated_on), fresh, who.now)
+    save_entries(connection, clinic, client, subject, fresh, who.now)
+    again.give_back(connection, clinic.id, client["id"], given.protocol.area, who.now)
     detail = {"treatment": treatment_id, "from": treatment["treated_on"], "to": given.treated_on, "kept": kept}
     audit.note(connection, clinic.id, Deed(who.actor, "treatment corrected", f"client {client['id']}", detail), who.now)
     return Planned(treatment_id, plan_rows(connection, treatment_id), kept=tuple(kept))
 
 
 def _correct_rows(
-    connection: sa.Connection, clinic: Clinic, treatment_id: int, entries: tuple[Entry, ...], now: datetime
+    connection: sa.Connection, clinic: Clinic, subject: Subject, entries: tuple[Entry, ...], now: datetime
 ) -> list[str]:
     """Apply domain/schedule.correct to each standing row. Returns the steps that keep theirs."""
-    new_day = {entry.step: local_day(entry.due_at, clinic.zone) for entry in entries}
+    treatment_id, _, treated_on = subject
+    planned_for = {entry.step: local_day(entry.due_at, clinic.zone) for entry in entries}
     rows = connection.execute(
         sa.select(emails).where(
             emails.c.treatment_id == treatment_id, emails.c.replaced_at.is_(None), emails.c.state != State.CANCELLED
@@ -77,12 +90,10 @@ def _correct_rows(
     ).all()
     kept = []
     for row in rows:
-        if row.kind != Kind.REMINDER or row.step not in new_day:
-            outbox.end_open(connection, emails.c.id == row.id, Reason.CORRECTED, now)
-            continue
         sent_on = local_day(row.sent_at, clinic.zone) if row.sent_at else None
         standing = Standing(row.step, State(row.state), row.doubt_since is not None, sent_on)
-        decision = correct(standing, new_day[row.step])
+        # A catch-up note, or a step its protocol no longer has, spoke of the same day after the treatment.
+        decision = correct(standing, planned_for.get(row.step, treated_on + timedelta(days=row.day)))
         if decision.state is not None:
             outbox.end_open(connection, emails.c.id == row.id, Reason.CORRECTED, now)
         if decision.replaced:
@@ -90,7 +101,7 @@ def _correct_rows(
         if decision.wrong_day:
             call = {"clinic_id": row.clinic_id, "client_id": row.client_id, "email_id": row.id}
             open_calls(connection, [{**call, "reason": "wrong_day"}], now)
-        if decision.kept:
+        if decision.kept and row.kind == Kind.REMINDER:
             kept.append(row.step)
     return kept
 
@@ -103,7 +114,7 @@ def cancel_treatment(
     _require_live(treatment)
     clients.change_treatment(connection, treatment_id, {"cancelled_at": who.now})
     outbox.end_open(connection, emails.c.treatment_id == treatment_id, Reason.CANCELLED, who.now)
-    _plan_again(connection, clinic, treatment["client_id"], protocol, who.now)
+    again.give_back(connection, clinic.id, treatment["client_id"], protocol.area, who.now)
     deed = Deed(who.actor, "treatment cancelled", f"client {treatment['client_id']}", {"treatment": treatment_id})
     audit.note(connection, clinic.id, deed, who.now)
     return Planned(treatment_id, plan_rows(connection, treatment_id))
@@ -116,24 +127,6 @@ def _require_live(treatment: sa.RowMapping) -> None:
             field="treatment",
             next_step="Register it again with `aftercare treatment add`.",
         )
-
-
-def _plan_again(
-    connection: sa.Connection, clinic: Clinic, client_id: int, protocol: FollowUpProtocol, now: datetime
-) -> None:
-    """Give the treatment that is now the newest of its area its superseded steps back, where still useful."""
-    remaining = [
-        row for row in clients.live_treatments(connection, client_id, protocol.area) if row["protocol"] == protocol.key
-    ]
-    if not remaining:
-        return
-    newest = remaining[-1]
-    standing = {row["step"]: row for row in plan_rows(connection, newest["id"])}
-    lost = {step for step, row in standing.items() if row["reason"] == Reason.SUPERSEDED}
-    client = clients.get(connection, clinic.id, client_id)
-    entries = plan(protocol, newest["treated_on"], clinic.time, now)
-    again = [entry for entry in entries if entry.step in lost and entry.state is State.PLANNED]
-    outbox.add(connection, [entry_row(client, (newest["id"], protocol), entry, now) for entry in again])
 
 
 def stop(connection: sa.Connection, clinic: Clinic, client_id: int, who: Who) -> None:
@@ -169,7 +162,8 @@ def resume(connection: sa.Connection, clinic: Clinic, client_id: int, who: Who) 
     """Let go what is still right; what is too late was or will be missed, never sent in a flood."""
     clients.get(connection, clinic.id, client_id, lock=True)
     clients.change(connection, client_id, {"paused_at": None})
-    free_held(connection, (emails.c.client_id == client_id) & (emails.c.reason == Reason.PAUSED))
+    still_right = (emails.c.reason == Reason.PAUSED) & (emails.c.useful_until > who.now)
+    free_held(connection, (emails.c.client_id == client_id) & still_right)
     audit.note(connection, clinic.id, Deed(who.actor, "client resumed", f"client {client_id}", {}), who.now)
 
 
@@ -181,21 +175,26 @@ def free_held(connection: sa.Connection, which: outbox.Condition) -> int:
     return freed.rowcount
 
 
-_CLEANERS = {
+_CLEANERS: dict[str, Callable[[str], str]] = {
     "name": clean_name,
     "email": check_address,
     "phone": lambda raw: clean_phone(raw) if raw else "",
     "language": clean_language,
     "client_ref": lambda raw: clean_line("client_ref", raw, 100) if raw else "",
-    "guardian": lambda raw: clean_name(raw) if raw else "",
+    "guardian": lambda raw: clean_line("guardian", raw, NAME_LIMIT) if raw else "",
 }
 
 
 def change_client(
     connection: sa.Connection, clinic: Clinic, client_id: int, given: dict[str, str], who: Who
 ) -> sa.RowMapping:
-    """Set fields of a client. A row in doubt towards an old address is never repeated to the new one."""
+    """Set fields of a client. A row in doubt towards an old address is never repeated to the new one.
+
+    What did not arrive at the old address and is still useful is planned anew for the new one.
+    """
     client = clients.get(connection, clinic.id, client_id, lock=True)
+    if client["erased_at"] is not None:
+        raise NotAllowed(f"client {client_id} is erased", field="client", next_step="Register the person anew.")
     values: dict[str, Any] = {}
     for name, raw in given.items():
         if name not in _CLEANERS:
@@ -212,6 +211,7 @@ def change_client(
     if values.get("email", client["email"]) != client["email"]:
         in_doubt = (emails.c.client_id == client_id) & emails.c.doubt_since.is_not(None)
         outbox.end_open(connection, in_doubt, Reason.CHANGED, who.now)
+        again.write_to_new_address(connection, clinic.id, client_id, who.now)
     if "language" in values:
         unsent = (emails.c.client_id == client_id) & emails.c.state.in_([State.PLANNED, State.HELD])
         connection.execute(sa.update(emails).where(unsent).values(language=values["language"]))
@@ -233,12 +233,13 @@ def _require_unique(connection: sa.Connection, clinic: Clinic, client: sa.RowMap
 
 def erase(connection: sa.Connection, clinic: Clinic, client_id: int, who: Who) -> None:
     """Forget a client: cancel what is open, blank every personal field, keep counts and times."""
-    clients.get(connection, clinic.id, client_id, lock=True)
+    client = clients.get(connection, clinic.id, client_id, lock=True)
     outbox.end_open(connection, emails.c.client_id == client_id, Reason.ERASED, who.now)
     gone = f"erased-{client_id}"
     blank = {"name": gone, "name_folded": gone, "email": gone, "email_folded": gone}
     blank |= {"phone": "", "client_ref": "", "guardian": ""}
     clients.change(connection, client_id, {**blank, "erased_at": who.now})
+    clients.forget_suppressed(connection, clinic.id, client["email_folded"], gone)
     theirs = emails.c.client_id == client_id
     connection.execute(sa.update(emails).where(theirs).values(facts=None, last_reply=None))
     connection.execute(sa.update(treatments).where(treatments.c.client_id == client_id).values(treated_at=""))

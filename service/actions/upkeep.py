@@ -39,16 +39,16 @@ class Upkeep:
         return counts
 
     def _catch_ups(self, connection: sa.Connection, now: datetime) -> int:
-        # Asked again under the clients' locks: another worker's round may have planned the same notes.
-        outbox.lock_clients(connection, [owed.client_id for owed in self._owed(connection, now)])
+        found = outbox.owed_catch_ups(connection, now, OWED_WITHIN)
+        if found:
+            # Asked again under the clients' locks: another worker's round may have planned the same notes.
+            outbox.lock_clients(connection, (owed.client_id for owed in found))
+            found = outbox.owed_catch_ups(connection, now, OWED_WITHIN)
         given: set[int] = set()
-        for owed in self._owed(connection, now):
+        for owed in found:
             if owed.client_id not in given and self._catch_up(connection, owed, now):
                 given.add(owed.client_id)
         return len(given)
-
-    def _owed(self, connection: sa.Connection, now: datetime) -> list[Owed]:
-        return outbox.owed_catch_ups(connection, now, OWED_WITHIN)
 
     def _catch_up(self, connection: sa.Connection, owed: Owed, now: datetime) -> bool:
         """Plan one note if it is right now. Whether it was."""
@@ -57,10 +57,11 @@ class Upkeep:
             return False
         clinic = clinics.get(connection, owed.clinic_id)
         entry = catch_up(protocol, owed.treated_on, clinic.time, now, owed.next_due)
-        client = clients.get(connection, owed.clinic_id, owed.client_id)
-        # A row that is born cancelled makes up for nothing: every round would plan another.
-        if entry is None or client["state"] != "active":
+        if entry is None:
             return False
+        client = clients.get(connection, owed.clinic_id, owed.client_id)
+        if client["state"] != "active":
+            return False  # a row born cancelled makes up for nothing: every round would plan another
         newest = clients.live_treatments(connection, owed.client_id, protocol.area)
         if not newest or newest[-1]["id"] != owed.treatment_id:
             return False  # P7: a newer treatment of the same area speaks now

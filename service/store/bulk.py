@@ -5,7 +5,7 @@ Knows no rules: who is the same person, and what is planned, actions/importing.p
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from service.domain.reminder import State
 from service.store.clients import client_state
+from service.store.engine import Instant
 from service.store.tables import clients, emails, suppressions, treatments
 
 
@@ -120,26 +121,32 @@ def insert(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[st
     if not rows:
         return
     columns = [column for column in table.c if column.name in rows[0]]
-    if connection.dialect.name == "postgresql":
-        # One parameter a statement: the driver is slow with thousands of them, and with arrays.
-        records = [{name: _as_json(value) for name, value in row.items()} for row in rows]
+    names = [column.name for column in columns]
+    dialect = connection.dialect
+    if dialect.name == "postgresql":
+        # One parameter for all: the driver is slow with thousands, and with arrays.
+        values = [_turned([row[c.name] for row in rows], _to_json(c)) for c in columns]
         document = sa.func.json_to_recordset(sa.bindparam("document", type_=sa.JSON))
         source = document.table_valued(*(sa.column(c.name, c.type) for c in columns)).render_derived(with_types=True)
-        names = [column.name for column in columns]
+        records = [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
         connection.execute(sa.insert(table).from_select(names, sa.select(source)), {"document": records})
-        return
-    # The driver's own form of each value, made once: a chunk names the same instants again and again.
-    stored = [_as_stored(connection, column, [row[column.name] for row in rows]) for column in columns]
-    statement = sa.insert(table).compile(dialect=connection.dialect, column_keys=[column.name for column in columns])
-    connection.exec_driver_sql(str(statement), list(zip(*stored, strict=True)))
+    else:
+        to_driver = [c.type.dialect_impl(dialect).bind_processor(dialect) for c in columns]
+        values = [_turned([row[name] for row in rows], turn) for name, turn in zip(names, to_driver, strict=True)]
+        statement = sa.insert(table).compile(dialect=dialect, column_keys=names)
+        connection.exec_driver_sql(str(statement), list(zip(*values, strict=True)))
 
 
-def _as_json(value: Any) -> Any:
-    return value.isoformat() if isinstance(value, date) else value
+def _to_json(column: sa.Column[Any]) -> Callable[[Any], Any] | None:
+    return _iso if isinstance(column.type, (Instant, sa.Date)) else None
 
 
-def _as_stored(connection: sa.Connection, column: sa.Column[Any], values: list[Any]) -> list[Any]:
-    turn = column.type.dialect_impl(connection.dialect).bind_processor(connection.dialect)
+def _iso(value: date | None) -> str | None:
+    return None if value is None else value.isoformat()
+
+
+def _turned(values: list[Any], turn: Callable[[Any], Any] | None) -> list[Any]:
+    """Each distinct value is turned once: a chunk names the same instants again and again."""
     if turn is None:
         return values
     turned = {value: turn(value) for value in set(values)}

@@ -8,16 +8,22 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from service.domain.reminder import Reason
 from service.store.tables import calls, clients, emails
 
 #: An outage ends in more rows than one statement takes parameters.
 CHUNK = 1000
+_OPEN = sa.literal_column("'open'")
 #: A person is asked to call within this time.
 CALL_WITHIN = timedelta(hours=2)
 
 
 def open_calls(connection: sa.Connection, rows: Sequence[dict[str, Any]], now: datetime) -> None:
-    """Open one call a row: clinic_id, client_id, email_id (or None), reason. An e-mail that has one keeps it."""
+    """Open one call a row: clinic_id, client_id, email_id (or None), reason. An e-mail that has one keeps it.
+
+    Treatments registered late: one open call a client, however many there are.
+    """
+    rows = _once_a_client(connection, rows)
     for start in range(0, len(rows), CHUNK):
         some = rows[start : start + CHUNK]
         asked = sa.select(calls.c.email_id).where(calls.c.email_id.in_([row["email_id"] for row in some]))
@@ -31,6 +37,21 @@ def open_calls(connection: sa.Connection, rows: Sequence[dict[str, Any]], now: d
             connection.execute(sa.insert(calls), fresh)
 
 
+def _once_a_client(connection: sa.Connection, rows: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
+    late = [row for row in rows if row["reason"] == Reason.REGISTERED_LATE]
+    if not late:
+        return rows
+    one_each = {row["client_id"]: row for row in reversed(late)}
+    for start in range(0, len(late), CHUNK):
+        ids = [row["client_id"] for row in late[start : start + CHUNK]]
+        asked = sa.select(calls.c.client_id).where(
+            calls.c.client_id.in_(ids), calls.c.state == _OPEN, calls.c.reason == Reason.REGISTERED_LATE
+        )
+        for client_id in connection.execute(asked).scalars():
+            one_each.pop(client_id, None)
+    return [row for row in rows if row["reason"] != Reason.REGISTERED_LATE or one_each.get(row["client_id"]) is row]
+
+
 def cover(connection: sa.Connection, said: Collection[tuple[int, int, str]], now: datetime) -> None:
     """Close as covered the open calls for missed steps that a later e-mail, sent in time, has made up for.
 
@@ -38,7 +59,7 @@ def cover(connection: sa.Connection, said: Collection[tuple[int, int, str]], now
     """
     if not said:
         return
-    is_open = calls.c.state == sa.literal_column("'open'")
+    is_open = calls.c.state == _OPEN
     # By client: the one way to a call that has an index and finds few rows.
     theirs = (
         sa.select(calls.c.id, calls.c.client_id, emails.c.treatment_id, emails.c.step)

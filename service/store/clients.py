@@ -142,6 +142,14 @@ def list_treatments(
     return list(connection.execute(query).mappings())
 
 
+def forget_suppressed(connection: sa.Connection, clinic_id: int, email_folded: str, gone: str) -> None:
+    """Blank an erased client's address among those not written to, unless another client still has it."""
+    others = sa.select(clients.c.id).where(clients.c.clinic_id == clinic_id, clients.c.email_folded == email_folded)
+    if connection.execute(others).first() is None:
+        theirs = (suppressions.c.clinic_id == clinic_id) & (suppressions.c.email_folded == email_folded)
+        connection.execute(sa.update(suppressions).where(theirs).values(email_folded=gone))
+
+
 def suppressed(connection: sa.Connection, clinic_id: int, email_folded: str) -> bool:
     query = sa.select(suppressions.c.id).where(
         suppressions.c.clinic_id == clinic_id,

@@ -235,10 +235,21 @@ def lock_clients(connection: sa.Connection, client_ids: Iterable[int]) -> None:
     Not against new rows that only point at a client: such a row may stand in a transaction that waits for us.
     """
     if connection.dialect.name == "postgresql":
-        ids = sorted(set(client_ids))
+        # One array: an outage concerns more clients than a statement takes parameters.
+        ids = sa.literal(sorted(set(client_ids)), sa.ARRAY(sa.BigInteger))
         connection.execute(
-            sa.select(clients.c.id).where(clients.c.id.in_(ids)).order_by(clients.c.id).with_for_update(key_share=True)
+            sa.select(clients.c.id)
+            .where(clients.c.id == sa.any_(ids))
+            .order_by(clients.c.id)
+            .with_for_update(key_share=True)
         )
+
+
+def has_step(connection: sa.Connection, treatment_id: int, step: str) -> bool:
+    """Whether a row stands for this step of a treatment: one that is neither cancelled nor replaced (P6)."""
+    stands = (emails.c.state != sa.literal_column("'cancelled'")) & emails.c.replaced_at.is_(None)
+    query = sa.select(emails.c.id).where(emails.c.treatment_id == treatment_id, emails.c.step == step, stands)
+    return connection.execute(query).first() is not None
 
 
 #: On their way, or perhaps there already: such a step covers a catch-up note. A held one may never go.

@@ -84,7 +84,7 @@ def test_a_second_treatment_on_day_7_replaces_day_10_of_the_first(world: World, 
     for day in range(28, 31):
         world.tick(relay, f"2026-11-{day} 10:00")
     world.tick(relay, "2026-12-07 10:00")
-    replaced = [row for row in world.rows(emails.c.state == "cancelled")]
+    replaced = world.rows(emails.c.state == "cancelled")
     assert [(row.step, row.reason) for row in replaced] == [("day-10", "superseded")]
     assert len(relay.log) == 5
     days = [read(m)["Date"].datetime.date() for m in relay.log]
