@@ -36,7 +36,7 @@ def write_to_new_address(connection: sa.Connection, clinic_id: int, client_id: i
         .where(treatments.c.client_id == client_id, treatments.c.cancelled_at.is_(None))
         .order_by(treatments.c.treated_on, treatments.c.id)
     )
-    newest_of_area = {area: treatment_id for area, treatment_id in connection.execute(query)}
+    newest_of_area = {row.area: row.id for row in connection.execute(query)}
     for treatment_id in newest_of_area.values():
         lost = [row for row in plan_rows(connection, treatment_id) if _did_not_arrive(row)]
         _plan_again(connection, clinic_id, lost, now)

@@ -14,7 +14,6 @@ from service.store.audit import Deed
 from service.store.clinics import Clinic
 from service.store.tables import calls
 
-
 OUTCOMES = ("reached", "no_answer", "referred", "wrong_number")
 
 

@@ -31,7 +31,7 @@ from service.store.clinics import Clinic
 from service.store.engine import Store
 from service.store.tables import clients, emails, treatments
 
-CHUNK = 1000
+CHUNK = 500
 _T = TypeVar("_T")
 
 

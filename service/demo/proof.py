@@ -1,4 +1,4 @@
-"""Counts the demo's e-mails and holds what was caught against the rows: nothing twice, nothing early, late or astray.
+"""Holds what was caught against the rows: nothing twice, nothing out of its time, nothing astray or forgotten.
 
 The caught mails are the evidence; the rows only say what each of them had to keep to.
 """
@@ -11,67 +11,63 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-import sqlalchemy as sa
-
-from service.demo.story import LATE, WAITING, Look
+from service.demo.look import Look
 from service.domain.reminder import Reason, State
 from service.mail.caught import caught, read_caught
-from service.store.tables import Kind
+
+REPLACED = (Reason.SUPERSEDED, Reason.CORRECTED)
 
 
 @dataclass(frozen=True)
-class Seen:
-    """One caught mail: its Message-ID, its Date, to whom it was delivered."""
+class Caught:
+    """One caught mail: its Message-ID, its Date (aware, None if unreadable), to whom it was delivered."""
 
     message_id: str
     dated: datetime | None
     to: str
 
 
-def read_all(maildir: Path) -> list[Seen]:
-    """All caught mails, the oldest first."""
-    found = []
-    for entry in reversed(caught(maildir)):
-        headers = dict(read_caught(maildir, entry.id).headers)
-        found.append(Seen(headers.get("Message-ID", ""), entry.dated, entry.to))
-    return found
+def read_all(maildir: Path) -> list[Caught]:
+    """All caught mails."""
+    return [
+        Caught(dict(read_caught(maildir, entry.id).headers)["Message-ID"], entry.dated, entry.to)
+        for entry in caught(maildir)
+    ]
 
 
-def faults(mails: Sequence[Seen], after: Look, addresses: dict[int, str]) -> Iterator[str]:
-    """What breaks a promise, a sentence each. addresses: client id -> e-mail address."""
-    sent = {row["message_id"]: row for row in after.emails.values() if row["state"] == State.SENT}
+def faults(mails: Sequence[Caught], seen: Look) -> Iterator[str]:
+    """What breaks a promise, a sentence each, without personal data."""
+    sent = {note.message_id: note for note in seen.notes.values() if note.state is State.SENT}
     copies = Counter(mail.message_id for mail in mails)
-    yield from (f"a note was caught {number} times" for number in copies.values() if number > 1)
-    yield from ("a note counts as sent and was not caught" for key in sent if key not in copies)
-    steps = Counter((row["treatment_id"], row["step"]) for row in sent.values())
-    yield from (f"the note {step} of one treatment was sent {n} times" for (_, step), n in steps.items() if n > 1)
+    yield from (f"one note was caught {number} times" for number in copies.values() if number > 1)
+    yield from ("a note counts as sent and was not caught" for known in sent if known not in copies)
+    steps = Counter((note.treatment_id, note.step) for note in sent.values())
+    yield from (f"{step} of one treatment went out {n} times" for (_, step), n in steps.items() if n > 1)
     for mail in mails:
-        row = sent.get(mail.message_id)
-        if row is None:
-            yield "a caught note does not count as sent"
-        elif mail.dated is None or not row["due_at"] <= mail.dated < row["useful_until"]:
-            yield f"the note {row['step']} went out of its time"
-        elif mail.to != addresses[row["client_id"]]:
-            yield f"the note {row['step']} went to another address"
+        note = sent.get(mail.message_id)
+        if note is None:
+            yield "a caught mail does not count as sent"
+        elif mail.dated is None or not note.due_at <= mail.dated < note.useful_until:
+            yield f"{note.step} went out before or after its time"
+        elif mail.to != note.address:
+            yield f"{note.step} went to another address"
+    called = {call.note_id for call in seen.calls.values()}
+    missed = [note for note in seen.notes.values() if note.state is State.MISSED]
+    yield from (f"{note.step} was missed and nobody is asked to call" for note in missed if note.id not in called)
 
 
-def summary(after: Look) -> Iterator[tuple[str, str]]:
+def summary(seen: Look) -> Iterator[tuple[str, str]]:
     """Label and number in words."""
-    rows = list(after.emails.values())
-    sent = [row for row in rows if row["state"] == State.SENT]
-    catch_ups = sum(row["kind"] == Kind.CATCH_UP for row in sent)
-    late = sum(row["kind"] != Kind.CATCH_UP and row["sent_at"] - row["due_at"] > LATE for row in sent)
-    yield "Sent", f"{len(sent)} ({catch_ups} catch-up, {late} late and still right)"
-    yield "Missed", f"{_having(rows, State.MISSED)}"
-    replaced = (State.CANCELLED, Reason.SUPERSEDED), (State.CANCELLED, Reason.CORRECTED)
-    yield "Replaced", f"{sum((row['state'], row['reason']) in replaced for row in rows)}"
-    stopped = sum((row["state"], row["reason"]) == (State.CANCELLED, Reason.STOPPED) for row in rows)
-    yield "Stopped", f"{stopped}"
-    yield "Still to come", f"{sum(row['state'] in WAITING for row in rows)}"
-    states = Counter(call["state"] for call in after.calls.values())
-    made = f"{states['closed']} made, {states['covered']} no longer needed, {states['open']} to make"
-    yield "Calls", f"{len(after.calls)} ({made})"
-
-
-def _having(rows: Sequence[sa.RowMapping], state: State) -> int:
-    return sum(row["state"] == state for row in rows)
+    notes = list(seen.notes.values())
+    sent = [note for note in notes if note.state is State.SENT]
+    catch_ups = sum(note.is_catch_up for note in sent)
+    late = sum(note.late is not None for note in sent)
+    ended = Counter((note.state, note.reason) for note in notes)
+    calls = Counter(call.state for call in seen.calls.values())
+    yield "Sent", f"{len(sent)} (of these {late} late but still right, {catch_ups} catch-up)"
+    yield "Missed", f"{sum(note.state is State.MISSED for note in notes)} (each one on the call list)"
+    yield "Replaced", f"{sum(ended[State.CANCELLED, reason] for reason in REPLACED)} (new treatment, corrected date)"
+    yield "Cancelled", f"{ended[State.CANCELLED, Reason.STOPPED]} (no more wanted)"
+    yield "To come", f"{sum(note.waits for note in notes)}"
+    made = f"{calls['closed']} made, {calls['covered']} not needed any more, {calls['open']} to make"
+    yield "Calls", f"{len(seen.calls)} ({made})"

@@ -19,12 +19,12 @@ from service.clock import SteppedClock, wall_clock
 from service.demo import proof
 from service.demo.desk import Desk
 from service.demo.scenario import AT_THE_DESK, CLINIC, EVENTS, OPENS_AT, Event, PowerBack, PowerCut
-from service.demo.story import Look, changes, due_in_vain, look
+from service.demo.look import Look, look
+from service.demo.story import changes, due_in_vain
 from service.demo.words import paragraph, spoken_day
 from service.domain.schedule import instant, local_day, read_zone
 from service.errors import Unavailable
 from service.settings import Settings
-from service.store import clients
 from service.store.schema import migrate
 from service.wiring import Service
 
@@ -145,9 +145,7 @@ class _Play:
                 await self.switch_on()
 
     def _look(self) -> Look:
-        with self._service.store.read() as connection:
-            people = clients.listed(connection, self._desk.clinic.id)
-            return look(connection, self._desk.clinic.id, {row["id"]: row["name"] for row in people})
+        return look(self._service.store, self._desk.clinic.id)
 
     def _tell(self, sentence: str) -> None:
         local = self._clock().astimezone(ZONE)
@@ -164,9 +162,7 @@ class _Play:
         for label, number in proof.summary(self._seen):
             self._say(paragraph(f"  {label + ':':<15}", number))
         mails = proof.read_all(self._service.maildir)
-        with self._service.store.read() as connection:
-            addresses = {row["id"]: row["email"] for row in clients.listed(connection, self._desk.clinic.id)}
-        broken = list(proof.faults(mails, self._seen, addresses))
+        broken = list(proof.faults(mails, self._seen))
         if broken:
             raise Unavailable(
                 f"the caught mails break a promise: {'; '.join(broken)}", next_step="This is a bug: please report it."

@@ -13,7 +13,7 @@ from service.store.tables import calls, clients, emails
 
 #: An outage ends in more rows than one statement takes parameters.
 CHUNK = 1000
-_OPEN = sa.literal_column("'open'")
+_OPEN: sa.ColumnElement[str] = sa.literal_column("'open'")
 #: A person is asked to call within this time.
 CALL_WITHIN = timedelta(hours=2)
 

@@ -84,7 +84,7 @@ def test_an_empty_line_leaves_no_hole() -> None:
     sender = replace(SENDER, hours="mon 09:00-17:00", closed_on=date(2026, 11, 24))
     given_lines = text.render(facts(replace(letter, sender=sender), smp())).text
     assert "One. We are closed on Tuesday 24 November. Two." in given_lines
-    assert "\n\nWe are open Monday 9 am to 5 pm.\n\n- We are closed" in given_lines
+    assert "\n\nWe are open Monday 9\u00a0am to 5\u00a0pm.\n\n- We are closed" in given_lines
 
 
 def test_an_urgent_line_without_a_number_is_named_alone() -> None:
