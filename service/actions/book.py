@@ -30,14 +30,20 @@ log = structlog.get_logger()
 #: How long outcomes may wait for company when no mark is waiting, seconds.
 GATHER = 0.02
 TRY_AGAIN = 1.0
+#: A commit waits for more marks until so many rounds of the event loop in a row have brought none.
+QUIET_ROUNDS = 3
 
 
 class Answer(Enum):
-    """What became of a wanted mark. NOT_WRITTEN: no commit, so no mail; WITHHELD: our own rules or another worker."""
+    """What became of a wanted mark; only MARKED may be sent.
+
+    WITHHELD: our own rules or another worker. NOT_WRITTEN: no commit now. REFUSED: no commit of this one, ever.
+    """
 
     MARKED = "marked"
     WITHHELD = "withheld"
     NOT_WRITTEN = "not written"
+    REFUSED = "refused"
 
 
 @dataclass
@@ -64,10 +70,11 @@ class _Entry:
 class Book:
     """The shared book of one tick. Use as an async context; leaving it waits until every outcome is committed."""
 
-    def __init__(self, store: Store, clock: Clock, worker: str) -> None:
+    def __init__(self, store: Store, clock: Clock, worker: str, lease_seconds: int) -> None:
         self._store = store
         self._clock = clock
         self._worker = worker
+        self._lease_seconds = lease_seconds
         self._marks: list[_Wanted] = []
         self._entries: list[_Entry] = []
         self._wake = asyncio.Event()
@@ -103,24 +110,50 @@ class Book:
             await self._wake.wait()
             self._wake.clear()
             while self._marks or self._entries:
+                await self._company()
                 await self._commit()
+
+    async def _company(self) -> None:
+        """Let more marks come along: a commit costs as much as several of them. Waits for no clock and no relay."""
+        here, quiet = len(self._marks), 0
+        while here and quiet < QUIET_ROUNDS:
+            await asyncio.sleep(0)
+            quiet = 0 if len(self._marks) > here else quiet + 1
+            here = len(self._marks)
 
     async def _commit(self) -> None:
         marks, self._marks = self._marks, []
         entries, self._entries = self._entries, []
         try:
-            decided = await self._store.in_thread(self._write, marks, entries)
+            await self._commit_together(marks, entries)
         except Unavailable as error:
             log.error("nothing can be committed, so nothing is sent", problem=error.message)
             self._entries = entries + self._entries
-            for wanted in marks:
-                wanted.answer.set_result(Answer.NOT_WRITTEN)
+            _answer(marks, [Answer.NOT_WRITTEN] * len(marks))
             await asyncio.sleep(TRY_AGAIN)
+
+    async def _commit_together(self, marks: list[_Wanted], entries: list[_Entry]) -> None:
+        """One commit. If the database refuses something in it, each alone: it costs its own e-mail and no other."""
+        try:
+            decided = await self._store.in_thread(self._write, marks, entries)
+        except Unavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - a bug met by one e-mail must not silence the book for all
+            if len(marks) + len(entries) > 1:
+                for entry in entries:
+                    await self._commit_together([], [entry])
+                for wanted in marks:
+                    await self._commit_together([wanted], [])
+                return
+            ids = [entry.outcome.id for entry in entries] or [wanted.written.row.id for wanted in marks]
+            # The driver's words may hold what was to be written: a client's name.
+            log.error(
+                "the database refuses what is written about an e-mail", email=ids[0], problem=type(error).__name__
+            )
+            _answer(marks, [Answer.REFUSED] * len(marks))
             return
         self.counts.update(entry.outcome.outcome for entry in entries)
-        for wanted, answer in zip(marks, decided, strict=True):
-            if not wanted.answer.done():
-                wanted.answer.set_result(answer)
+        _answer(marks, decided)
 
     def _write(self, connection: sa.Connection, marks: list[_Wanted], entries: list[_Entry]) -> list[Answer]:
         """One transaction: outcomes first, so that a stop they cause is seen by the marks."""
@@ -143,10 +176,16 @@ class Book:
             else:
                 answers.append(Answer.MARKED)
                 allowed.append(frozen_values(wanted.written, now))
-        mark(connection, allowed)
+        mark(connection, allowed, self._lease_seconds)
         record(connection, refused)
         self.counts.update(outcome.outcome for outcome in refused)
         return answers
+
+
+def _answer(marks: list[_Wanted], answers: list[Answer]) -> None:
+    for wanted, answer in zip(marks, answers, strict=True):
+        if not wanted.answer.done():  # else whoever asked was cut meanwhile, and sends nothing
+            wanted.answer.set_result(answer)
 
 
 def _facts(written: Written, look: LastLook, now: datetime) -> ContactFacts:

@@ -28,6 +28,7 @@ from service.domain.breaker import Breaker
 from service.domain.contact import Withheld
 from service.domain.reminder import Reason, State, ended
 from service.domain.replies import Heard, Verdict, classify
+from service.errors import AftercareError
 from service.mail.relay import Conversation, NotOpened, Parcel, RelayAddress
 from service.store import outbox
 from service.store.engine import Store
@@ -97,22 +98,33 @@ class _Round:
         self._waiting = deque(waiting)
         self._held: deque[ClaimedEmail] = deque()
         self._claiming: asyncio.Task[None] | None = None
-        self._book = Book(delivery.store, clock, delivery.rules.worker)
+        self._book = Book(delivery.store, clock, delivery.rules.worker, delivery.rules.lease_seconds)
         self._worker = delivery.rules.worker
         self._opening = asyncio.Lock()
         self._marked: set[int] = set()
         self._claimed = 0
+        self._trouble: AftercareError | None = None
 
     async def run(self) -> Counter[str]:
         # While the breaker is open this is a probe: one line, until the relay has taken something.
         lines = 1 if self._it.breaker.is_open else min(self._it.rules.connections, len(self._waiting))
         async with self._book:
-            await asyncio.gather(*(self._line() for _ in range(lines)))
-            if self._claiming:
-                await self._claiming
-            for row in self._held:
-                self._put(given_back(row, self._worker, self._clock(), Reason.RELAY_TROUBLE))
+            try:
+                # Each line ends by itself: one that fails must not cut off what the others are saying.
+                ended = await asyncio.gather(*(self._line() for _ in range(lines)), return_exceptions=True)
+            finally:
+                await self._give_back()
+        for trouble in (*ended, self._trouble):
+            if trouble is not None:
+                raise trouble
         return self._book.counts + Counter(claimed=self._claimed)
+
+    async def _give_back(self) -> None:
+        """What was claimed and not begun goes back as it was, also when the round is cut."""
+        if self._claiming:
+            await asyncio.wait({self._claiming})
+        for row in self._held:
+            self._put(given_back(row, self._worker, self._clock(), Reason.RELAY_TROUBLE))
 
     def _goes_on(self) -> bool:
         return not self._it.stopping and self._it.breaker.lets_pass(self._clock())
@@ -146,6 +158,9 @@ class _Round:
             rows = await self._it.store.in_thread(self._it.preparer.claim, ids, lease, self._clock())
             self._held.extend(rows)
             self._claimed += len(rows)
+        except AftercareError as trouble:
+            self._trouble = trouble  # told when what is held has been sent
+            self._waiting.clear()
         finally:
             self._claiming = None
 
@@ -153,6 +168,10 @@ class _Round:
         """Write it, say it, record it. One row's failure ends here, is recorded, and the batch goes on."""
         try:
             await self._attempt(row, open_to)
+        except asyncio.CancelledError:
+            if row.id not in self._marked:
+                self._put(given_back(row, self._worker, self._clock(), Reason.RELAY_TROUBLE))
+            raise
         except Exception:  # a bug met by one e-mail must not stop the others: it is put aside and a person looks
             log.exception("an e-mail could not be delivered", email=row.id)
             maybe_out = row.id in self._marked
@@ -203,6 +222,8 @@ class _Round:
         heard = await conversation.send(Parcel(written.mail_from, row.address, written.message), mark)
         if answer is Answer.WITHHELD:
             return  # the book has written why
+        if answer is Answer.REFUSED:
+            raise RuntimeError("the database refuses its mark")
         if answer is Answer.NOT_WRITTEN:
             self._put(given_back(row, worker, self._clock(), Reason.RELAY_TROUBLE))
             return

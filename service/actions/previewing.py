@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 
-from service.actions.writing import Around, Words, Writer, Written
+from service.actions.shelf import Shelf
+from service.actions.writing import Around, Words, Writer, Written, text_name
 from service.domain.contact import Withheld
 from service.domain.protocol import FollowUpProtocol
-from service.domain.schedule import instant, plan
-from service.errors import BadInput, NotAllowed
-from service.store import clients
+from service.domain.reminder import State
+from service.domain.schedule import instant, local_day, plan
+from service.errors import BadInput, NotAllowed, NotFound
+from service.mail.catalogue import Catalogue
+from service.mail.signing import Signer
+from service.store import clients, outbox
 from service.store.clinics import Clinic
 from service.store.outbox import ClaimedEmail
-from service.store.tables import Kind
+from service.store.tables import Kind, emails
+from service.store.texts import TextVersion
 
 SAMPLE_TREATED_ON = date(2026, 11, 20)
 SAMPLE_CLINIC = Clinic(
@@ -36,12 +43,110 @@ SAMPLE_CLINIC = Clinic(
     wash_advice="",
     created_at=datetime(2026, 1, 1, tzinfo=UTC),
 )
+#: Signs nothing that anybody would ever check.
+_SAMPLE_KEY = b"only for previews: 32 fixed bytes"
 
 
-def sample_row(protocol: FollowUpProtocol, step_key: str, clinic: Clinic, treated_on: date) -> ClaimedEmail:
-    """A made-up row of one step, as if claimed at its due time; catch-ups take the day from `catch-up-NN`."""
+@dataclass(frozen=True)
+class Desk:
+    """Whose words and data: a clinic, what is on its shelf, and the writer of its e-mails."""
+
+    clinic: Clinic
+    shelf: Shelf
+    writer: Writer
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which e-mail of which client. step: a step's key, `catch-up` or `catch-up-NN`. language None: the client's."""
+
+    protocol: FollowUpProtocol
+    step: str
+    client_id: int
+    language: str | None = None
+
+
+def of_sample(catalogue: Catalogue, protocol: FollowUpProtocol, step: str, language: str) -> Written:
+    """The shipped draft with a made-up client and clinic. Raises NotFound where there is none in that language."""
+    row = replace(_made_up(protocol, step, SAMPLE_CLINIC, SAMPLE_TREATED_ON), language=language)
+    name = text_name(row, protocol) or ""
+    if (protocol.key, name, language) not in catalogue.sources:
+        known = ", ".join(sorted({tag for key, _, tag in catalogue.sources if key == protocol.key}))
+        fix = f"Languages: {known}. Add its file for another."
+        raise NotFound(f"there is no {protocol.key}/{name} in that language", field="language", next_step=fix)
+    compiled = catalogue.compile(protocol.key, name, language)
+    made = SAMPLE_CLINIC.created_at
+    version = TextVersion(0, 0, protocol.key, name, language, 0, compiled.sha256, made, "", None, None, None, None)
+    entries = plan(protocol, SAMPLE_TREATED_ON, SAMPLE_CLINIC.time, row.planned_at)
+    around = _around(row, ((entry.due_at, entry.state) for entry in entries), SAMPLE_CLINIC)
+    return _written(Writer(Signer([_SAMPLE_KEY])), row, SAMPLE_CLINIC, protocol, (Words(version, compiled), around))
+
+
+def of_client(connection: sa.Connection, desk: Desk, wanted: Wanted, now: datetime) -> Written:
+    """The version that would go out now, with this client's and clinic's data, dated when it is due.
+
+    Raises NotFound, BadInput or NotAllowed saying what is missing.
+    """
+    clinic, protocol = desk.clinic, wanted.protocol
+    row = _client_row(connection, clinic, wanted)
+    desk.shelf.refresh(connection, [clinic.id], now.date())
+    version = desk.shelf.choose(clinic, protocol.key, text_name(row, protocol) or "", row.language)
+    if version is None:
+        raise NotFound(
+            f"no version of {protocol.key}/{text_name(row, protocol)} may be sent",
+            field="text",
+            next_step="Approve one with `aftercare texts approve`.",
+        )
+    steps = outbox.neighbours(connection, [row.treatment_id or 0]).get(row.treatment_id or 0, [])
+    around = _around(row, ((due, state) for _, state, due in steps), clinic)
+    words = Words(version, desk.shelf.compiled(version))
+    return _written(desk.writer, row, clinic, protocol, (words, around))
+
+
+def _client_row(connection: sa.Connection, clinic: Clinic, wanted: Wanted) -> ClaimedEmail:
+    """The row of this client's newest treatment of that protocol; made up where the outbox has none (a catch-up)."""
+    client = clients.get(connection, clinic.id, wanted.client_id)
+    if client["state"] == "erased":
+        raise NotFound(f"client {wanted.client_id} is erased", field="client", next_step="Leave --client out.")
+    treated = [
+        row
+        for row in clients.list_treatments(connection, clinic.id, wanted.client_id)
+        if row["protocol"] == wanted.protocol.key and row["cancelled_at"] is None
+    ]
+    if not treated:
+        raise BadInput(
+            f"client {wanted.client_id} has no such treatment",
+            field="client",
+            next_step="Register it with `aftercare treatment add`, or leave --client out for a sample.",
+        )
+    newest = treated[-1]
+    row = _made_up(wanted.protocol, wanted.step, clinic, newest["treated_on"])
+    row = replace(row, client_id=client["id"], client_name=client["name"], address=client["email"])
+    row = replace(row, treatment_id=newest["id"], language=client["language"])
+    standing = _standing(connection, newest["id"], wanted.step)
+    if standing is not None:
+        same = ("id", "day", "kind", "language", "due_at", "useful_until", "planned_at", "message_id")
+        row = replace(row, **{name: standing[name] for name in same})
+        row = replace(row, claimed_at=max(standing["due_at"], standing["not_before"]))
+    return replace(row, language=wanted.language or row.language)
+
+
+def _standing(connection: sa.Connection, treatment_id: int, step: str) -> sa.RowMapping | None:
+    """The row that stands for a step: one that is not cancelled if there is one, else the last."""
+    query = (
+        sa.select(emails)
+        .where(emails.c.treatment_id == treatment_id, emails.c.step == step, emails.c.replaced_at.is_(None))
+        .order_by(sa.case((emails.c.state == State.CANCELLED, 1), else_=0), emails.c.id.desc())
+        .limit(1)
+    )
+    return connection.execute(query).mappings().one_or_none()
+
+
+def _made_up(protocol: FollowUpProtocol, step_key: str, clinic: Clinic, treated_on: date) -> ClaimedEmail:
+    """A row of one step as if claimed at its due time; catch-ups take the day from `catch-up-NN`."""
     day, kind = _day_of(protocol, step_key)
     due_at = instant(treated_on + timedelta(days=day), clinic.time.send_at, clinic.zone)
+    none: dict[str, Any] = dict.fromkeys(("doubt_since", "message_id", "text_id", "facts", "dated", "digest"))
     return ClaimedEmail(
         id=0,
         clinic_id=clinic.id,
@@ -54,20 +159,15 @@ def sample_row(protocol: FollowUpProtocol, step_key: str, clinic: Clinic, treate
         language=clinic.language,
         due_at=due_at,
         useful_until=due_at + timedelta(days=1),
-        planned_at=due_at,
+        planned_at=instant(treated_on, clinic.time.send_at, clinic.zone),
         attempts=0,
         doubt_retries=0,
-        doubt_since=None,
-        message_id=None,
-        text_id=None,
-        facts=None,
-        dated=None,
-        digest=None,
         claimed_at=due_at,
         client_name="Sam Reed",
         address="sam@example.com",
         treated_on=treated_on,
         token="",
+        **none,
     )
 
 
@@ -76,53 +176,38 @@ def _day_of(protocol: FollowUpProtocol, step_key: str) -> tuple[int, str]:
     if step is not None:
         return step.day, Kind.REMINDER
     word, _, day = step_key.rpartition("-")
-    if protocol.catch_up and step_key == "catch-up":
-        return protocol.catch_up.from_day, Kind.CATCH_UP
     rule = protocol.catch_up
-    if rule and word == "catch-up" and day.isdigit() and rule.from_day <= int(day) <= rule.through_day:
+    if rule and step_key == "catch-up":
+        return rule.from_day, Kind.CATCH_UP
+    if rule and word == "catch-up" and day.isdecimal() and rule.from_day <= int(day[:4]) <= rule.through_day:
         return int(day), Kind.CATCH_UP
     known = ", ".join([step.key for step in protocol.steps] + (["catch-up"] if protocol.catch_up else []))
-    raise BadInput(f"{protocol.key} has no step {step_key!r}", field="step", next_step=f"Steps: {known}.")
+    raise BadInput(f"{protocol.key} has no step {step_key[:40]!r}", field="step", next_step=f"Steps: {known}.")
 
 
-def client_row(
-    connection: sa.Connection, clinic: Clinic, protocol: FollowUpProtocol, step_key: str, client_id: int
-) -> ClaimedEmail:
-    """The row as it would be for this client's newest treatment of that protocol."""
-    client = clients.get(connection, clinic.id, client_id)
-    treated = [
-        row["treated_on"]
-        for row in clients.list_treatments(connection, clinic.id, client_id)
-        if row["protocol"] == protocol.key and row["cancelled_at"] is None
-    ]
-    if not treated:
-        raise BadInput(
-            f"client {client_id} has no such treatment", field="client", next_step="Leave --client out for a sample."
-        )
-    row = sample_row(protocol, step_key, clinic, treated[-1])
-    return replace(
-        row,
-        client_id=client_id,
-        client_name=client["name"],
-        address=client["email"],
-        language=client["language"],
+def _around(row: ClaimedEmail, steps: Iterable[tuple[datetime, str]], clinic: Clinic) -> Around:
+    """What will stand around it when it goes out. steps: (due_at, state); a note that makes up follows a miss."""
+    known = sorted(steps)
+    later = [due for due, state in known if due > row.due_at and state != State.MISSED]
+    earlier = [due for due, _ in known if due <= row.due_at]
+    missed = [due for due, state in known if due <= row.due_at and state == State.MISSED] or earlier
+    return Around(
+        next_on=local_day(later[0], clinic.zone) if later else None,
+        missed_on=local_day(missed[-1], clinic.zone) if missed and row.kind == Kind.CATCH_UP else None,
     )
 
 
-def write(writer: Writer, row: ClaimedEmail, clinic: Clinic, protocol: FollowUpProtocol, words: Words) -> Written:
+def _written(
+    writer: Writer, row: ClaimedEmail, clinic: Clinic, protocol: FollowUpProtocol, said: tuple[Words, Around]
+) -> Written:
     """The finished message. Raises NotAllowed when this clinic's data is not enough to write it."""
-    entries = plan(protocol, row.treated_on or SAMPLE_TREATED_ON, clinic.time, row.planned_at)
-    later = [entry.due_at for entry in entries if entry.due_at > row.due_at]
-    missed = [entry.due_at for entry in entries if entry.due_at < row.due_at]
-    around = Around(
-        next_on=later[0].astimezone(clinic.zone).date() if later else None,
-        missed_on=missed[-1].astimezone(clinic.zone).date() if missed and row.kind == Kind.CATCH_UP else None,
-    )
-    written = writer.write(row, clinic, protocol, words, (row.due_at, around))
+    words, around = said
+    written = writer.write(row, clinic, protocol, words, (row.claimed_at, around))
     if isinstance(written, Withheld):
+        lacking = f": it lacks {', '.join(clinic.missing)}" if clinic.missing else ""
         raise NotAllowed(
-            "this e-mail cannot be written with the clinic's data",
+            f"this e-mail cannot be written with the clinic's data{lacking}",
             field="clinic",
-            next_step="See what is missing with `aftercare clinic show`.",
+            next_step="Set what is missing with `aftercare clinic set KEY=VALUE`.",
         )
     return written

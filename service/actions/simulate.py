@@ -1,32 +1,46 @@
-"""What would happen, on a copy: the same claims, last checks and records as a real run, with a relay that takes all.
+"""What would happen, on a copy: the claims, words, last checks and records of a real round, with a relay that takes all.
 
 Sends nothing and changes nothing in the real database; the copy is thrown away.
 """
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
-from service.actions.outcomes import heard_outcome
-from service.actions.upkeep import Upkeep
-from service.domain.protocol import FollowUpProtocol
+from service.actions.book import Answer, Book
+from service.actions.outcomes import heard_outcome, withheld_outcome
+from service.actions.prepare import Preparer
+from service.actions.shelf import Shelf
+from service.actions.upkeep import OWED_WITHIN, Upkeep
+from service.actions.writing import Writer
+from service.clock import stopped_at
+from service.domain.contact import Withheld
 from service.domain.reminder import State
 from service.domain.replies import Heard, Stage, classify
-from service.store import ledger, outbox
+from service.domain.schedule import instant, local_day
+from service.mail.catalogue import Catalogue
+from service.mail.signing import Signer
+from service.store import clinics, outbox
 from service.store.engine import Store
-from service.store.outbox import Lease
+from service.store.outbox import ClaimedEmail, Lease
 from service.store.schema import migrate
-from service.store.tables import calls, clients, emails, metadata
+from service.store.tables import APPEND_ONLY, calls, clients, emails, metadata
 
 _TAKEN = Heard(Stage.MESSAGE, 250, "2.0.0 simulated")
+_WORKER = "simulation"
+_BATCH = 500
+_LEASE_SECONDS = 3600
+#: Signs only what is thrown away.
+_KEY = b"only for simulations: 32 bytes or more"
 
 
 @dataclass(frozen=True)
@@ -41,15 +55,26 @@ class Span:
         return self.down is None or not self.down[0] <= at < self.down[1]
 
 
+@dataclass(frozen=True)
+class Rules:
+    """As the real worker has them. drafts_count: trial mode, in which unapproved words may go out."""
+
+    catalogue: Catalogue
+    doubt_cap: int
+    drafts_count: bool
+
+
 @contextmanager
 def copy_of(store: Store) -> Iterator[Store]:
-    """A throw-away SQLite copy of the rows, in a private folder."""
+    """A throw-away SQLite copy of the rows that decide what happens, in a private folder."""
     with tempfile.TemporaryDirectory(prefix="aftercare-simulate-") as folder:
         copy = Store(f"sqlite:///{Path(folder) / 'copy.db'}")
         try:
             migrate(copy)
             with store.read() as source, copy.write() as target:
                 for table in metadata.sorted_tables:
+                    if table in APPEND_ONLY:
+                        continue  # evidence of the past decides nothing
                     rows = source.execution_options(yield_per=1000).execute(sa.select(table)).mappings()
                     for chunk in rows.partitions(1000):
                         target.execute(sa.insert(table), [dict(row) for row in chunk])
@@ -58,32 +83,54 @@ def copy_of(store: Store) -> Iterator[Store]:
             copy.close()
 
 
-def run(store: Store, protocols: dict[str, FollowUpProtocol], span: Span) -> list[dict[str, Any]]:
-    """What becomes of every e-mail that moves or should go out within the span, by due time and id."""
-    upkeep = Upkeep(protocols, doubt_cap=1, lost_workers=list)
+def run(store: Store, rules: Rules, span: Span, seen: Callable[[datetime], None] | None = None) -> list[dict[str, Any]]:
+    """What becomes of every e-mail that moves or should go out within the span, by due time and id.
+
+    seen: told each instant that has been gone through.
+    """
     with copy_of(store) as copy:
-        at: datetime | None = span.start
-        while at is not None and at <= span.end:
-            if span.runs_at(at):
-                with copy.write() as connection:
-                    _round(connection, upkeep, at)
-            at = _next_event(copy, span, at)
+        asyncio.run(_live_through(copy, rules, span, seen or (lambda _: None)))
         with copy.read() as connection:
             return [dict(row) for row in connection.execute(_story(span)).mappings()]
 
 
-def _round(connection: sa.Connection, upkeep: Upkeep, now: datetime) -> None:
-    upkeep.run(connection, now)
-    while ids := outbox.due_ids(connection, now, 1000):
-        rows = outbox.claim(connection, ids, Lease("simulation", "0", 3600), now)
-        looks = ledger.last_look(connection, [(row.client_id, row.id) for row in rows])
-        at = ("simulation", now, now)
-        outcomes = [heard_outcome(row, _TAKEN, classify(_TAKEN), at, 1) for row in rows if row.id in looks]
-        ledger.record(connection, outcomes)
+async def _live_through(copy: Store, rules: Rules, span: Span, seen: Callable[[datetime], None]) -> None:
+    # Whoever holds a row in the real database is not here to finish it.
+    upkeep = Upkeep(dict(rules.catalogue.protocols), rules.doubt_cap, lost_workers=list)
+    preparer = Preparer(Shelf(rules.catalogue, rules.drafts_count), Writer(Signer([_KEY])))
+    at: datetime | None = span.start
+    while at is not None and at <= span.end:
+        if span.runs_at(at):
+            await copy.in_thread(upkeep.run, at)
+            await _send_due(copy, preparer, rules.doubt_cap, at)
+        seen(at)
+        at = _next_event(copy, span, at)
+
+
+async def _send_due(copy: Store, preparer: Preparer, doubt_cap: int, at: datetime) -> None:
+    """One round: everything due, in batches, with the delivery's own book."""
+    waiting = await copy.in_thread(outbox.due_ids, at, 10**9)
+    lease = Lease(_WORKER, "0", _LEASE_SECONDS)
+    async with Book(copy, stopped_at(at), _WORKER, _LEASE_SECONDS) as book:
+        for first in range(0, len(waiting), _BATCH):
+            rows = await copy.in_thread(preparer.claim, waiting[first : first + _BATCH], lease, at)
+            await asyncio.gather(*(_take(book, preparer, row, (doubt_cap, at)) for row in rows))
+
+
+async def _take(book: Book, preparer: Preparer, row: ClaimedEmail, how: tuple[int, datetime]) -> None:
+    """Write it, ask for its mark, and have the relay take it. how: the cap on repeats, and now."""
+    doubt_cap, at = how
+    written = preparer.write(row, at)
+    if isinstance(written, Withheld):
+        book.put(withheld_outcome(row, written, _WORKER, at, spoke=False))
+        return
+    if await book.mark(written) is Answer.MARKED:
+        outcome = heard_outcome(row, _TAKEN, classify(_TAKEN), (_WORKER, at, at), doubt_cap)
+        book.put(outcome, row.treatment_id, preparer.covers(row))
 
 
 def _next_event(copy: Store, span: Span, at: datetime) -> datetime | None:
-    """The next instant at which something can change: a row falls due or out of date, or the outage ends."""
+    """The next instant at which something can change: a row falls due or out of date, the outage ends, a day begins."""
     waiting = emails.c.state.in_([State.PLANNED, State.IN_DOUBT, State.HELD])
     moments = [
         sa.select(sa.func.min(column)).where(waiting, column > at)
@@ -91,6 +138,10 @@ def _next_event(copy: Store, span: Span, at: datetime) -> datetime | None:
     ]
     with copy.read() as connection:
         found = [connection.execute(query).scalar_one() for query in moments]
+        if outbox.owed_catch_ups(connection, at, OWED_WITHIN):
+            # What cannot be made up for today may be tomorrow.
+            zones = {clinic.zone for clinic in clinics.every(connection)}
+            found += [instant(local_day(at, zone) + timedelta(days=1), time(), zone) for zone in zones]
     if span.down is not None and at < span.down[1]:
         found.append(span.down[1])
     return min((moment for moment in found if moment is not None), default=None)
@@ -102,21 +153,9 @@ def _story(span: Span) -> sa.Select[Any]:
         emails.c.ended_at.between(span.start, span.end),
         sa.and_(emails.c.due_at <= span.end, emails.c.state.in_([State.PLANNED, State.HELD, State.IN_DOUBT])),
     )
+    columns = ("id", "clinic_id", "client_id", "kind", "protocol", "step", "state", "reason", "due_at", "sent_at")
     return (
-        sa.select(
-            emails.c.id,
-            emails.c.clinic_id,
-            emails.c.client_id,
-            clients.c.name,
-            emails.c.kind,
-            emails.c.protocol,
-            emails.c.step,
-            emails.c.state,
-            emails.c.reason,
-            emails.c.due_at,
-            emails.c.sent_at,
-            called.label("call"),
-        )
+        sa.select(*(emails.c[name] for name in columns), clients.c.name, called.label("call"))
         .select_from(emails.join(clients, clients.c.id == emails.c.client_id))
         .where(within)
         .order_by(emails.c.due_at, emails.c.id)

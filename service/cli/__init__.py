@@ -5,14 +5,17 @@ Exit status: 0 done, 1 the work failed, 2 bad usage or configuration. No traceba
 
 from __future__ import annotations
 
+import gc
 import importlib
+import os
 import sys
+from collections.abc import Sequence
 from typing import NoReturn
 
 import click
 
-from service.cli.output import show_error
-from service.errors import AftercareError
+from service.cli.output import example, show_error
+from service.errors import AftercareError, BadInput, Unavailable
 
 #: command -> (module, one sentence). The sentences stand here so that --help imports nothing.
 COMMANDS = {
@@ -22,24 +25,24 @@ COMMANDS = {
     "worker": ("run", "The daemon alone."),
     "web": ("run", "The web pages alone."),
     "tick": ("run", "One round of sending now."),
-    "clinic": ("setup", "Show, change, add or list clinics."),
-    "staff": ("setup", "Add, list or disable staff members."),
-    "client": ("desk", "Clients: add, show, list, set, stop, pause, erase, export."),
-    "treatment": ("desk", "Treatments: add, correct, cancel, list."),
+    "clinic": ("clinics", "Show, change, add or list clinics."),
+    "staff": ("clinics", "Add, list or disable staff members."),
+    "client": ("clients", "Clients: add, show, list, set, stop, pause, erase, export."),
+    "treatment": ("treatments", "Treatments: add, correct, cancel, list."),
     "import": ("data", "Clients and treatments from a CSV file."),
     "outbox": ("lists", "The e-mails: planned, sent, missed, and why."),
     "attempts": ("lists", "Every conversation with the relay about an e-mail."),
-    "calls": ("lists", "Who must be phoned, and why."),
+    "calls": ("calls", "Who must be phoned, and why."),
     "forecast": ("lists", "What goes out in the next days."),
-    "plan": ("words", "When the e-mails of a treatment would go out; no database needed."),
-    "protocols": ("words", "Treatment types: list, show, check."),
-    "texts": ("words", "The words: list, show, edit, preview, approve, check."),
-    "preview": ("words", "One e-mail as it would look."),
+    "plan": ("protocols", "When the e-mails of a treatment would go out; no database needed."),
+    "protocols": ("protocols", "Treatment types: list, show, check."),
+    "texts": ("texts", "The words: list, show, edit, preview, approve, check."),
+    "preview": ("previews", "One e-mail as it would look."),
     "simulate": ("promises", "What each client would get, also through an outage."),
     "config": ("setup", "Show or check the settings (secrets masked)."),
     "check": ("promises", "Do the promises hold in this database?"),
     "test-email": ("run", "Send yourself one neutral e-mail through the relay."),
-    "completion": ("setup", "The line that switches on completion in your shell."),
+    "completion": ("setup", "Completion for your shell."),
 }
 
 
@@ -57,35 +60,100 @@ class Commands(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.NoSuchCommand as error:
+            # The library knows only commands that are imported already; a typo deserves a hint.
+            raise click.NoSuchCommand(error.command_name, possibilities=COMMANDS, ctx=ctx) from error
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, sentence) for name, (_, sentence) in COMMANDS.items()])
 
 
+def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if not wanted or ctx.resilient_parsing:
+        return
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        click.echo(f"aftercare {version('aftercare')}")
+    except PackageNotFoundError:
+        click.echo("aftercare (from its source folder)")
+    ctx.exit()
+
+
 @click.command(
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-    epilog="Begin with: aftercare demo",
+    epilog=example("aftercare demo"),
 )
-@click.version_option(package_name="aftercare", prog_name="aftercare")
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Show it.")
 def aftercare() -> None:
     """Follow-up e-mails after a treatment: on the right day, once, and a phone call when an e-mail could not do it."""
 
 
-def main() -> NoReturn:
-    """Run one command and exit with its status."""
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run one command and exit with its status. arguments: without the program's name; None: the process's own."""
+    # Imports make many objects and next to no garbage: collecting meanwhile costs an eighth of a short command.
+    gc.set_threshold(50_000, 20, 20)
+    sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command; its exit status. What a user can cause is told in sentences, or as a document with --json."""
+    as_json = "--json" in arguments
     try:
-        aftercare.main(standalone_mode=False)
+        _require_text(arguments)
+        status = aftercare.main(arguments, prog_name="aftercare", standalone_mode=False)
+        sys.stdout.flush()
     except AftercareError as error:
-        show_error(error)
-        sys.exit(error.exit_status)
+        show_error(error, as_json=as_json)
+        return error.exit_status
     except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
+        if as_json:
+            show_error(_as_ours(error), as_json=True)
+        else:
+            error.show()
+        return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        sys.exit(130)
+        return 130
     except BrokenPipeError:
-        # The reader (head, less) has seen enough.
-        sys.stderr.close()
-        sys.exit(0)
-    sys.exit(0)
+        # The reader (head, less) has seen enough; the interpreter's own flush at exit must not complain either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        show_error(_about_file(error), as_json=as_json)
+        return Unavailable.exit_status
+    return status if isinstance(status, int) else 0
+
+
+def _require_text(arguments: list[str]) -> None:
+    """No database and no mail takes a NUL or half a character."""
+    for argument in arguments:
+        if "\0" in argument or any("\ud800" <= character <= "\udfff" for character in argument):
+            raise BadInput("an argument holds bytes that are no text", next_step="Type it again by hand, in UTF-8.")
+
+
+def _as_ours(error: click.ClickException) -> BadInput:
+    """A mistake that the option parser found, as the document that every other mistake gets."""
+    field = next_step = None
+    if isinstance(error, click.BadParameter) and error.param is not None:
+        field = (error.param.name or "").rstrip("_")
+    elif isinstance(error, click.NoSuchOption):
+        field = error.option_name
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        next_step = f"See `{error.ctx.command_path} --help`."
+    return BadInput(error.format_message(), field=field, next_step=next_step)
+
+
+def _about_file(error: OSError) -> Unavailable:
+    place = f"{error.filename}: " if error.filename else ""
+    return Unavailable(
+        f"{place}{error.strerror or error}",
+        field=str(error.filename) if error.filename else None,
+        next_step="Check that it exists, that this user may write it, and that its disk is not full.",
+    )

@@ -12,7 +12,7 @@ from service.domain.reminder import Reason, State
 
 #: Why a note did not go out: the word the line begins with, and a sentence that fits one note and several.
 _ENDED = {
-    (State.MISSED, Reason.TOO_LATE): ("Missed", "What was to be said is no longer true."),
+    (State.MISSED, Reason.TOO_LATE): ("Missed", "Out of date by now."),
     (State.MISSED, Reason.REGISTERED_LATE): ("Missed", "Registered too late for it."),
     (State.CANCELLED, Reason.SUPERSEDED): ("Replaced", "The new treatment has notes of its own."),
     (State.CANCELLED, Reason.CORRECTED): ("Replaced", "Planned anew for the right day."),

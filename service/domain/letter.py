@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import Literal
 
 from service.domain.protocol import FollowUpProtocol
@@ -144,5 +145,10 @@ def facts(letter: Letter, protocol: FollowUpProtocol | None) -> dict[str, str]:
     if letter.kind == "catch_up":
         found["missed_date"] = _iso(letter.missed_on)
     if letter.treated_on:
-        found |= {slot: _iso(letter.treated_on + timedelta(days=day)) for slot, day in _days_of(protocol).items()}
+        found |= {slot: _days_after(letter.treated_on, days) for slot, days in _days_of(protocol).items()}
     return found
+
+
+@lru_cache(maxsize=4096)
+def _days_after(day: date, days: int) -> str:
+    return (day + timedelta(days=days)).isoformat()

@@ -87,11 +87,11 @@ def check(message: bytes, head: Head) -> None:
     """
     if not message.isascii() or b"\0" in message:
         raise NotComposed("message", "not 7-bit")
-    top, _, rest = message.partition(b"\r\n\r\n")
-    header, body = top.decode("ascii").split("\r\n"), rest.split(b"\r\n")
-    breaks = len(header) + len(body)
-    if message.count(b"\r") != breaks or message.count(b"\n") != breaks:
+    lines = message.splitlines()
+    if b"\r\n".join([*lines, b""]) != message:
         raise NotComposed("message", "a bare CR or LF")
+    end = lines.index(b"") if b"" in lines else len(lines)
+    header, body = [line.decode("ascii") for line in lines[:end]], lines[end + 1 :]
     found = _unfolded(header)
     if [name for name, _ in found] != _expected_names(head):
         raise NotComposed("message", "not exactly our headers, each once, in our order")
@@ -102,11 +102,11 @@ def check(message: bytes, head: Head) -> None:
             raise NotComposed(name, "reads differently in the finished message")
     if not (said["From"].endswith(f" <{head.from_address}>") or said["From"] == head.from_address):
         raise NotComposed("From", "reads differently in the finished message")
-    _check_parts(rest, body, b"--" + _boundary(head.message_id).encode("ascii"))
+    _check_parts(message, body, b"--" + _boundary(head.message_id).encode("ascii"))
 
 
-def _check_parts(rest: bytes, lines: Sequence[bytes], mark: bytes) -> None:
-    if rest.count(mark) != 3 or lines.count(mark) != 2 or list(lines[-2:]) != [mark + b"--", b""] or lines[0] != mark:
+def _check_parts(message: bytes, lines: Sequence[bytes], mark: bytes) -> None:
+    if message.count(mark) != 3 or lines.count(mark) != 2 or lines[-1] != mark + b"--" or lines[0] != mark:
         raise NotComposed("message", "the boundary does not stand exactly three times, first and last among them")
     second = lines.index(mark, 1)
     if tuple(lines[1:4]) != _TEXT_PART or tuple(lines[second + 1 : second + 4]) != _HTML_PART:

@@ -28,10 +28,9 @@ class Parcel:
         """ValueError for what our own code must never hand over: it could be read as other commands or messages."""
         if not (_MAILBOX.fullmatch(self.rcpt_to) and _SENDER.fullmatch(self.mail_from)):
             raise ValueError("an envelope address is empty or has a space, bracket or control character")
-        ends = self.message.count(b"\r\n")
         if not self.message.isascii() or not self.message.endswith(b"\r\n"):
             raise ValueError("a message is 7-bit bytes and ends with CRLF")
-        if self.message.count(b"\n") != ends or self.message.count(b"\r") != ends:
+        if b"\r\n".join([*self.message.splitlines(), b""]) != self.message:
             raise ValueError("a message has CRLF line ends only")
 
     def content(self) -> bytes:

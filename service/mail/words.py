@@ -83,6 +83,7 @@ def show_date(iso: str, pattern: str, locale: str) -> str:
     return format_date(date.fromisoformat(iso), pattern, locale)
 
 
+@lru_cache(maxsize=4096)
 def phone_href(number: str) -> str:
     """The number as a tel: address: digits and a leading plus; an extension is left to the caller's fingers."""
     main = re.split(r"[A-Za-z#;,]", number.strip(), maxsplit=1)[0]
@@ -111,12 +112,17 @@ def may_be_empty(slot: str, kind: SlotKind) -> frozenset[str]:
     return frozenset(variables(slot, kind)) if kind in _MAY_BE_EMPTY else frozenset()
 
 
+@lru_cache(maxsize=1024)
+def _never_empty(slot: str, kind: SlotKind) -> frozenset[str]:
+    return frozenset(variables(slot, kind)) - may_be_empty(slot, kind)
+
+
 def display(facts: Mapping[str, str], kinds: Mapping[str, SlotKind], language: Language) -> dict[str, str]:
     """Facts as they are shown, by the names of `variables`. Raises BadText (field: the slot) if one is missing."""
     shown: dict[str, str] = {}
     for slot, kind in kinds.items():
         shown |= _shown(slot, kind, facts, language)
-        for name in set(variables(slot, kind)) - may_be_empty(slot, kind):
+        for name in _never_empty(slot, kind):
             if not shown[name]:
                 fix = f"Fill in the clinic's or client's {slot.replace('_', ' ')}."
                 raise BadText(f"there is no {slot} for this e-mail", field=slot, next_step=fix)

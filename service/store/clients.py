@@ -76,6 +76,8 @@ def _one_person() -> Iterator[None]:
     try:
         yield
     except sa.exc.IntegrityError as error:
+        if "unique" not in str(error.orig).lower():
+            raise
         raise BadInput(
             "this person has just been registered by somebody else",
             field="email",

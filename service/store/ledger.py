@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -41,42 +42,45 @@ class LastLook:
     suppressed: bool
 
 
+_SUPPRESSED = (
+    sa.select(sa.literal(1))
+    .where(
+        suppressions.c.clinic_id == clients.c.clinic_id,
+        suppressions.c.email_folded == clients.c.email_folded,
+        suppressions.c.lifted_at.is_(None),
+    )
+    .exists()
+)
+# Built once, like every statement that each commit runs: building one costs more than running it.
+_LAST_LOOK: sa.Select[*tuple[Any, ...]] = (
+    sa.select(
+        emails.c.id,
+        emails.c.state,
+        emails.c.lease_token,
+        emails.c.kind,
+        emails.c.due_at,
+        emails.c.useful_until,
+        emails.c.doubt_since,
+        clients.c.email,
+        clients.c.stopped_at,
+        clients.c.paused_at,
+        clients.c.erased_at,
+        clients.c.consent_on.is_not(None),
+        treatments.c.cancelled_at,
+        _SUPPRESSED,
+    )
+    .select_from(emails.join(clients, clients.c.id == emails.c.client_id))
+    .outerjoin(treatments, treatments.c.id == emails.c.treatment_id)
+    .where(emails.c.id.in_(sa.bindparam("b_ids", expanding=True)))
+    .with_for_update(of=emails)
+)
+
+
 def last_look(connection: sa.Connection, wanted: Sequence[tuple[int, int]]) -> dict[int, LastLook]:
     """Lock the clients and rows of `wanted` (client id, e-mail id) and read what the mark must still agree with."""
     lock_clients(connection, (client_id for client_id, _ in wanted))
     ids = [email_id for _, email_id in wanted]
-    suppressed = (
-        sa.select(sa.literal(1))
-        .where(
-            suppressions.c.clinic_id == clients.c.clinic_id,
-            suppressions.c.email_folded == clients.c.email_folded,
-            suppressions.c.lifted_at.is_(None),
-        )
-        .exists()
-    )
-    query: sa.Select[*tuple[Any, ...]] = (
-        sa.select(
-            emails.c.id,
-            emails.c.state,
-            emails.c.lease_token,
-            emails.c.kind,
-            emails.c.due_at,
-            emails.c.useful_until,
-            emails.c.doubt_since,
-            clients.c.email,
-            clients.c.stopped_at,
-            clients.c.paused_at,
-            clients.c.erased_at,
-            clients.c.consent_on.is_not(None),
-            treatments.c.cancelled_at,
-            suppressed,
-        )
-        .select_from(emails.join(clients, clients.c.id == emails.c.client_id))
-        .outerjoin(treatments, treatments.c.id == emails.c.treatment_id)
-        .where(emails.c.id.in_(ids))
-        .with_for_update(of=emails)
-    )
-    return {row[0]: LastLook(*row) for row in connection.execute(query)}
+    return {row[0]: LastLook(*row) for row in connection.execute(_LAST_LOOK, {"b_ids": ids})}
 
 
 _MARK = (
@@ -98,10 +102,18 @@ _MARK = (
 )
 
 
-def mark(connection: sa.Connection, rows: Sequence[dict[str, Any]]) -> None:
-    """Write the marks. Call only for rows that `last_look` found claimed with their token in this transaction."""
+def mark(connection: sa.Connection, rows: Sequence[dict[str, Any]], lease_seconds: int) -> None:
+    """Write the marks. Call only for rows that `last_look` found claimed with their token in this transaction.
+
+    The lease begins anew: the row may have waited long for its turn, and must not lapse while it is being said.
+    """
     if rows:
-        connection.execute(_MARK, rows)
+        connection.execute(_mark(lease_seconds), rows)
+
+
+@lru_cache(maxsize=8)
+def _mark(lease_seconds: int) -> sa.Update:
+    return _MARK.values(lease_until=database_clock(lease_seconds))
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +185,7 @@ _AGAIN = (
 )
 _THAWED = dict.fromkeys(("text_id", "text_version", "frame_version", "facts", "dated", "digest", "marked_at"))
 _THAW = _AGAIN.values(**_THAWED)
+_ATTEMPT = sa.insert(attempts)
 
 
 def record(connection: sa.Connection, outcomes: Sequence[Outcome]) -> None:
@@ -181,7 +194,7 @@ def record(connection: sa.Connection, outcomes: Sequence[Outcome]) -> None:
         return
     lock_clients(connection, _concerned(connection, outcomes))
     for statement, group in (
-        (sa.insert(attempts), [_attempt(o) for o in outcomes if o.spoke]),
+        (_ATTEMPT, [_attempt(o) for o in outcomes if o.spoke]),
         (_SENT, [_parameters(o) for o in outcomes if o.state is State.SENT]),
         (_THAW, [_parameters(o) for o in outcomes if o.state is not State.SENT and o.thaw]),
         (_AGAIN, [_parameters(o) for o in outcomes if o.state is not State.SENT and not o.thaw]),

@@ -15,10 +15,13 @@ from service.actions import deliver
 from service.actions.prepare import Preparer
 from service.clock import stopped_at
 from service.errors import Unavailable
+from service.store import ledger
 from service.store.engine import Store, database_clock
 from service.store.outbox import ClaimedEmail, Lease
-from service.store.tables import attempts, emails
-from tests.support.scripted_relay import Delay, ScriptedRelay, at as when
+from service.store.tables import attempts, calls, emails
+from tests.support.processes import wait_for
+from tests.support.scripted_relay import Delay, ScriptedRelay
+from tests.support.scripted_relay import at as when
 from tests.support.world import World, at, make_world
 
 NOW = "2026-11-21 10:00"
@@ -62,7 +65,7 @@ def test_an_outcome_the_database_refuses_hangs_nobody_and_costs_no_other_mail(wo
 
         async def bounded() -> None:
             async with asyncio.timeout(20):
-                await delivery.until_idle(stopped_at(at(NOW)))
+                await delivery.tick(stopped_at(at(NOW)))
 
         asyncio.run(bounded())
         assert len(relay.log) == 8
@@ -83,9 +86,7 @@ class FailingPreparer(Preparer):
         return super().claim(connection, ids, lease, now)
 
 
-def test_a_claim_that_fails_forgets_no_reply_and_holds_no_row(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_claim_that_fails_forgets_no_reply_and_holds_no_row(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deliver, "BATCH", 8)
     planned(world, 16)
     with ScriptedRelay(when("dot", Delay(0.3))) as relay:
@@ -109,8 +110,7 @@ def test_a_round_that_is_cut_gives_back_what_it_did_not_begin(world: World) -> N
         async def cut() -> None:
             round_ = asyncio.create_task(delivery.tick(stopped_at(at(NOW))))
             async with asyncio.timeout(20):
-                while relay.counts["dot"] < 4:
-                    await asyncio.sleep(0.01)
+                await asyncio.to_thread(wait_for, lambda: relay.counts["dot"] == 4, "four replies awaited")
             round_.cancel()
             async with asyncio.timeout(20):
                 await asyncio.gather(round_, return_exceptions=True)
@@ -141,8 +141,6 @@ def test_a_mark_renews_the_lease_so_that_it_outlives_the_conversation(world: Wor
 
 def test_a_late_refusal_by_a_lost_worker_changes_nothing_and_calls_nobody(world: World) -> None:
     """The row was taken away and sent by another: what the first one heard later is evidence, not news."""
-    from service.store import ledger, tables  # noqa: PLC0415
-
     planned(world, 1)
     with ScriptedRelay() as relay:
         world.tick(relay, NOW)
@@ -170,7 +168,5 @@ def test_a_late_refusal_by_a_lost_worker_changes_nothing_and_calls_nobody(world:
         ledger.record(connection, [late])
     assert world.states()["day-01"] == "sent"
     with world.store.read() as connection:
-        assert connection.execute(sa.select(sa.func.count()).select_from(tables.calls)).scalar_one() == 0
+        assert connection.execute(sa.select(sa.func.count()).select_from(calls)).scalar_one() == 0
         assert connection.execute(sa.select(attempts.c.token, attempts.c.outcome)).all()[-1] == ("old", "failed")
-
-

@@ -113,7 +113,9 @@ def test_a_kill_at_every_step_that_the_relay_sees(
         folder.mkdir()
         shutil.copy(sqlite_template, folder / "aftercare.db")
         killer = Killer(nth, moment)
-        tally, _ = killed_run(lambda port, to=folder: make_case(f"sqlite:///{to}/aftercare.db", to, MAILS, port), killer)  # type: ignore[misc]
+        tally, _ = killed_run(
+            lambda port, to=folder: make_case(f"sqlite:///{to}/aftercare.db", to, MAILS, port), killer
+        )  # type: ignore[misc]
         shutil.rmtree(folder)
         total += tally
         if not killer.struck:

@@ -1,0 +1,179 @@
+"""Commands about clinics and the people who work there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from service.cli.options import (
+    ID,
+    actor,
+    desk_for,
+    desk_options,
+    json_option,
+    now_option,
+    read_pairs,
+    service_for,
+    writing,
+)
+from service.cli.output import example, print_document, print_lines, print_table, say
+from service.cli.plain import local, words
+
+if TYPE_CHECKING:
+    from service.store.clinics import Clinic
+
+CLINIC_OPTIONS = {
+    "timezone": "IANA name, like Europe/London.",
+    "phone": "Where clients call.",
+    "hours": "Like 'mon-fri 09:00-18:00; sat 10:00-14:00'.",
+    "emergency-number": "Like 999 or 911; never guessed.",
+    "urgent-line-name": "Like 'NHS 111', or 'your doctor or urgent care'.",
+    "urgent-line-number": "May be left out.",
+    "reply-to": "A mailbox somebody reads.",
+    "sender-name": "Discreet: must not name the treatment.",
+    "from-address": "Default: the reply address.",
+    "send-at": "Local hour to write at; default 10:00.",
+    "language": "Default: en.",
+}
+
+
+def clinic_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for name, sentence in reversed(CLINIC_OPTIONS.items()):
+        command = click.option(f"--{name}", help=sentence)(command)
+    return command
+
+
+def given_fields(options: dict[str, Any]) -> dict[str, str]:
+    """The clinic's fields that were given as options."""
+    return {name: options[name] for name in (key.replace("-", "_") for key in CLINIC_OPTIONS) if options[name]}
+
+
+@click.group("clinic", epilog=example("aftercare clinic show", "aftercare clinic set phone='01632 960 001'"))
+def clinic_command() -> None:
+    """Show, change, add or list clinics."""
+
+
+def _show(clinic: Clinic, json_: bool) -> None:
+    from service.actions.clinic_setup import FIELDS
+
+    fields = {"id": clinic.id} | {name: getattr(clinic, name) for name in FIELDS}
+    if json_:
+        print_document(fields | {"missing": list(clinic.missing)})
+        return
+    rows = [{"field": name, "value": value or "(not set)"} for name, value in fields.items()]
+    print_table(rows, {"field": "field", "value": "value"}, "")
+    if clinic.missing:
+        say(f"Missing before live mode: {', '.join(clinic.missing)}.")
+
+
+@clinic_command.command("show", epilog=example("aftercare clinic show"))
+@desk_options
+def show_clinic(json_: bool, now: str | None, clinic_id: int | None) -> None:
+    """All fields of the clinic, and what is missing."""
+    with desk_for(clinic_id, now) as desk:
+        _show(desk.clinic, json_)
+
+
+@clinic_command.command("list", epilog=example("aftercare clinic list"))
+@json_option
+def list_clinics(json_: bool) -> None:
+    """All clinics."""
+    from service.store import clinics
+
+    with service_for() as service, service.store.read() as connection:
+        rows = [{"id": one.id, "name": one.name, "timezone": one.timezone} for one in clinics.every(connection)]
+    if json_:
+        print_lines(rows)
+    else:
+        columns = {"id": "id", "timezone": "zone", "name": "name"}
+        print_table(rows, columns, "No clinic yet. Run: aftercare init --clinic NAME --timezone ZONE")
+
+
+@clinic_command.command("set", epilog=example("aftercare clinic set phone='01632 960 001' send_at=18:15"))
+@click.argument("pairs", nargs=-1, required=True, metavar="KEY=VALUE…")
+@desk_options
+def set_clinic(json_: bool, now: str | None, clinic_id: int | None, pairs: tuple[str, ...]) -> None:
+    """Change fields of the clinic; what is planned keeps its hour."""
+    from service.actions import clinic_setup
+
+    given = read_pairs(pairs)
+    with writing(clinic_id, now) as (desk, connection):
+        clinic = clinic_setup.change_clinic(connection, desk.clinic, given, desk.who)
+    _show(clinic, json_)
+
+
+@clinic_command.command("add", epilog=example("aftercare clinic add --name Southgate --timezone Europe/Lisbon"))
+@click.option("--name", required=True, help="As clients know it.")
+@clinic_options
+@json_option
+@now_option
+def add_clinic(name: str, json_: bool, now: str | None, **options: Any) -> None:
+    """Another clinic in the same installation; its data never mixes with the others'."""
+    from service.actions import clinic_setup
+    from service.actions.revise import Who
+
+    with service_for(now) as service:
+        given, who = {"name": name, **given_fields(options)}, Who(actor(), service.now())
+        with service.store.write() as connection:
+            clinic = clinic_setup.add_clinic(connection, service.catalogue, given, who)
+    _show(clinic, json_)
+
+
+@click.group("staff", epilog=example("aftercare staff list"))
+def staff_command() -> None:
+    """Add, list or disable staff members."""
+
+
+@staff_command.command(
+    "add", epilog=example("aftercare staff add --email dr.lee@example.com --name 'Dr Lee' --role clinician")
+)
+@click.option("--email", required=True, help="Address to log in with.")
+@click.option("--name", required=True, help="As colleagues know the person.")
+@click.option("--role", required=True, help="reception, clinician, owner or ops.")
+@desk_options
+def add_staff(json_: bool, now: str | None, clinic_id: int | None, **given: str) -> None:
+    """Add a staff member. Only a clinician can approve texts."""
+    from service.actions import clinic_setup
+    from service.store import clinics
+
+    with writing(clinic_id, now) as (desk, connection):
+        staff_id = clinic_setup.add_staff(connection, desk.clinic, given, desk.who)
+        added = next(row for row in clinics.list_staff(connection, desk.clinic.id) if row["id"] == staff_id)
+    if json_:
+        print_document(dict(added))
+    else:
+        say(f"Staff member {staff_id}: {added['name']}, {added['role']}.")
+
+
+@staff_command.command("list", epilog=example("aftercare staff list --json"))
+@desk_options
+def list_staff(json_: bool, now: str | None, clinic_id: int | None) -> None:
+    """Everybody who works here."""
+    from service.store import clinics
+
+    with desk_for(clinic_id, now) as desk, desk.service.store.read() as connection:
+        rows = [dict(row) for row in clinics.list_staff(connection, desk.clinic.id)]
+    if json_:
+        print_lines(rows)
+        return
+    told = [row | {"disabled": local(row["disabled_at"], desk.clinic.zone, desk.now)} for row in rows]
+    columns = {"id": "id", "role": "role", "email": "e-mail", "disabled": "disabled", "name": "name"}
+    nothing = "Nobody yet. Add one with: aftercare staff add --email ADDRESS --name NAME --role ROLE"
+    print_table([row | {"role": words(row["role"])} for row in told], columns, nothing)
+
+
+@staff_command.command("disable", epilog=example("aftercare staff disable 3"))
+@click.argument("staff_id", type=ID)
+@desk_options
+def disable_staff(json_: bool, now: str | None, clinic_id: int | None, staff_id: int) -> None:
+    """Disable a staff member."""
+    from service.actions import clinic_setup
+
+    with writing(clinic_id, now) as (desk, connection):
+        clinic_setup.disable_staff(connection, desk.clinic, staff_id, desk.who)
+    if json_:
+        print_document({"id": staff_id, "disabled": True})
+    else:
+        say(f"Staff member {staff_id} is disabled.")

@@ -1,0 +1,65 @@
+"""Codes as people say them: states, reasons, instants in the clinic's zone. For tables; JSON keeps the codes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from service.domain.reminder import Reason
+
+#: Why an e-mail is where it is.
+REASONS: dict[str, str] = {
+    Reason.REGISTERED_LATE: "registered too late for it",
+    Reason.TOO_LATE: "its time was over before it could go out",
+    Reason.TOO_EARLY: "waits for its hour",
+    Reason.SUPERSEDED: "a newer treatment took over",
+    Reason.CORRECTED: "the day of the treatment was corrected",
+    Reason.CANCELLED: "the treatment was cancelled",
+    Reason.STOPPED: "the client wants no more",
+    Reason.ERASED: "the client was erased",
+    Reason.SUPPRESSED: "the address does not exist",
+    Reason.NO_CONSENT: "the client said no",
+    Reason.PAUSED: "the client is paused",
+    Reason.UNAPPROVED: "its text is not approved",
+    Reason.RENDER_ERROR: "it could not be written",
+    Reason.RESTORED: "the database came from a backup",
+    Reason.REFUSED: "the mail server refused it",
+    Reason.TRY_AGAIN: "the mail server asked to try again later",
+    Reason.RELAY_TROUBLE: "the mail server could not be used",
+    Reason.REPLY_LOST: "the mail server's answer was lost",
+    Reason.WORKER_LOST: "the program was stopped while sending",
+    Reason.CHANGED: "the address or the text was changed",
+    Reason.GAP: "another e-mail went out shortly before",
+}
+#: Why somebody must be phoned.
+CALLS: dict[str, str] = {
+    "missed": "an e-mail was missed",
+    "failed": "an e-mail was refused",
+    "unconfirmed": "an e-mail may not have arrived",
+    "wrong_day": "advice for another day went out",
+    "stopped": "wants no more e-mails",
+    "registered_late": "registered too late for an e-mail",
+}
+
+
+def words(code: str | None) -> str:
+    """Any code without its underscores."""
+    return (code or "").replace("_", " ")
+
+
+def reason(code: str | None) -> str:
+    """Why an e-mail is where it is; empty if there is nothing to say."""
+    return REASONS.get(code or "", words(code))
+
+
+def call_reason(code: str) -> str:
+    return CALLS.get(code, words(code))
+
+
+def local(at: datetime | None, zone: ZoneInfo, now: datetime) -> str:
+    """An instant on the clinic's wall clock, like 'Sat 21 Nov 10:00'; with its year if that is not this year."""
+    if at is None:
+        return ""
+    there = at.astimezone(zone)
+    year = "" if there.year == now.astimezone(zone).year else f" {there.year}"
+    return f"{there:%a} {there.day} {there:%b}{year} {there:%H:%M}"

@@ -1,0 +1,114 @@
+"""Two workers on one database while one is killed, again and again, or frozen past its lease and woken."""
+
+from __future__ import annotations
+
+import random
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.faults.conftest import SHORT_LEASE
+from tests.faults.judging import Case, Tally, make_case
+from tests.support.processes import relay_process, wait_for
+
+Cases = Callable[..., Case]
+Told = Callable[[str, Tally], None]
+KILLS = 50
+on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+
+
+@pytest.mark.slow
+def test_50_random_kills_of_two_workers(case_of: Cases, tmp_path: Path, told: Told, database_url: str) -> None:
+    chance = random.Random(20261121)
+    with relay_process(tmp_path / "relay.jsonl", "--delay-dot", "0.2") as port:
+        case = case_of(500, port, relay_connections="2", tick_seconds="0.2")
+        with case.program:
+            workers = [case.program.start("worker"), case.program.start("worker")]
+            for _ in range(KILLS):
+                target = min(len(case.copies()) + chance.randint(1, 9), 480)
+                wait_for(lambda enough=target: len(case.copies()) >= enough, "progress")  # type: ignore[misc]
+                which = chance.randrange(2)
+                workers[which].kill()
+                workers[which] = case.program.start("worker")
+            wait_for(lambda: set(case.states()) <= {"sent", "in_doubt"}, "the last row")
+            for worker in workers:
+                worker.send(signal.SIGTERM)
+                assert worker.ended() == 0
+            case.program.tick(case.at(45))
+        tally = case.judge()
+    assert tally.sent == 500
+    told(f"{KILLS} random kills of 2 workers, {database_url.partition(':')[0]}", tally)
+
+
+def frozen_while_sending(case: Case, sent: int) -> Callable[[], None]:
+    """Freeze a worker that has sent some mails and awaits a reply; gives what wakes it."""
+    worker = case.program.start("worker")
+
+    def awaiting() -> bool:
+        if len(case.copies()) < sent:
+            return False
+        worker.freeze()
+        if case.states()["sending"]:
+            return True
+        worker.send(signal.SIGCONT)
+        return False
+
+    wait_for(awaiting, "a message whose reply is awaited")
+
+    def wake_and_stop() -> None:
+        worker.send(signal.SIGCONT)
+        wait_for(lambda: not set(case.states()) - {"sent", "unconfirmed"}, "what the woken worker heard")
+        worker.send(signal.SIGTERM)
+        assert worker.ended() == 0
+
+    return wake_and_stop
+
+
+@pytest.fixture
+def shared(database_url: str, tmp_path: Path) -> Callable[[int], Case]:
+    """A case for workers on two machines (so on PostgreSQL): a data folder each, one secret key."""
+    settings = SHORT_LEASE | {"secret_key": "a key that both machines know 0123456789", "tick_seconds": "0.2"}
+    return lambda port: make_case(database_url, tmp_path, 60, port, **settings)
+
+
+@pytest.mark.slow
+@on_postgresql
+def test_a_frozen_worker_wakes_before_the_repeat_and_its_late_250_stops_it(
+    shared: Callable[[int], Case], tmp_path: Path, told: Told
+) -> None:
+    with relay_process(tmp_path / "relay.jsonl", "--delay-dot", "0.1") as port:
+        case = shared(port)
+        with case.program:
+            wake = frozen_while_sending(case, 12)
+            wait_for(case.leases_are_over, "the end of its lease")
+            case.program.tick(case.at(), data_dir=str(tmp_path / "other"))
+            assert set(case.states()) == {"sent", "in_doubt"}
+            wake()
+            case.program.tick(case.at(45), data_dir=str(tmp_path / "other"))
+            tally = case.judge()
+        case.store.close()
+    assert (tally.sent, tally.twice) == (60, 0)
+    told("frozen past its lease, woken before the repeat, postgresql", tally)
+
+
+@pytest.mark.slow
+@on_postgresql
+def test_a_frozen_worker_wakes_after_the_repeat_and_nobody_gets_a_third(
+    shared: Callable[[int], Case], tmp_path: Path, told: Told
+) -> None:
+    with relay_process(tmp_path / "relay.jsonl", "--delay-dot", "0.1") as port:
+        case = shared(port)
+        with case.program:
+            wake = frozen_while_sending(case, 12)
+            wait_for(case.leases_are_over, "the end of its lease")
+            for minutes in (0, 45):
+                case.program.tick(case.at(minutes), data_dir=str(tmp_path / "other"))
+            assert set(case.states()) == {"sent"}
+            wake()
+            tally = case.judge()
+        case.store.close()
+    assert tally.sent == 60
+    assert 1 <= tally.twice <= 4
+    told("frozen past its lease, woken after the repeat, postgresql", tally)
