@@ -5,10 +5,13 @@ Clinics, texts and protocols are data, not settings. Secrets may also come from 
 
 from __future__ import annotations
 
+import difflib
 import os
+import re
 import tomllib
+from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
@@ -18,39 +21,57 @@ PREFIX = "AFTERCARE_"
 FILE = "aftercare.toml"
 SECRETS = ("relay_password", "secret_key", "database_url")
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_IN_SECONDS = ("_seconds", "_timeout")
+_DATABASES = ("sqlite:///", "postgresql://", "postgresql+psycopg://")
 
 
 class Settings(BaseModel):
     """Process settings. Environment wins over aftercare.toml in the working folder; a name nobody knows is refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False)
 
-    database_url: SecretStr | None = Field(None, description="SQLite or postgresql:// URL; several hosts allowed")
-    data_dir: Path = Field(Path("aftercare-data"), description="database, caught mail, secret key")
-    mode: Literal["trial", "live"] = Field("trial", description="trial: only the catcher or the allow-list receives")
-    trial_allow: str = Field("", description="addresses or domains that may receive real mail in trial mode")
-    relay_host: str | None = Field(None, description="mail relay; none: the built-in catcher")
-    relay_port: int = Field(587, ge=1, le=65535, description="port of the relay")
-    relay_username: str | None = Field(None, description="user name at the relay")
-    relay_password: SecretStr | None = Field(None, description="password at the relay")
-    relay_tls: Literal["starttls", "implicit", "none"] = Field(
-        "starttls", description="starttls (required, verified), implicit, none (loopback only)"
+    database_url: SecretStr | None = Field(
+        default=None, description="SQLite or postgresql:// URL; several hosts allowed"
     )
-    relay_ca_file: Path | None = Field(None, description="certificate authority of the relay; none: the system's")
-    relay_connections: int = Field(4, ge=1, le=256, description="kept-open conversations at once per worker")
-    relay_connect_timeout: float = Field(30, gt=0, description="seconds")
-    relay_reply_timeout: float = Field(300, gt=0, description="seconds for each reply")
-    relay_dot_timeout: float = Field(600, gt=0, description="seconds for the reply to the message's end")
-    relay_session_timeout: float = Field(900, gt=0, description="seconds for one message altogether")
-    doubt_retries: int = Field(1, ge=0, le=1, description="repeats of an e-mail whose reply was lost; 0 = never twice")
-    lease_seconds: int = Field(1200, ge=1, description="how long a worker holds a row; longer than a conversation")
-    tick_seconds: float = Field(5, gt=0, le=3600, description="seconds between two rounds")
-    public_url: str | None = Field(None, description="https address of the pages behind links; none: no links")
-    secret_key: SecretStr | None = Field(None, description="signs links and Message-IDs; comma-separated, newest first")
-    bind: str = Field("127.0.0.1:8025", description="address and port of the pages")
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")
-    log_format: Literal["text", "json"] | None = Field(None, description="none: text on a terminal, json elsewhere")
-    now: str | None = Field(None, description="trial mode: the clock of one command, ISO 8601 with zone")
+    data_dir: Path = Field(default=Path("aftercare-data"), description="database, caught mail, secret key")
+    mode: Literal["trial", "live"] = Field(
+        default="trial", description="trial: only the catcher or the allow-list receives"
+    )
+    trial_allow: str = Field(default="", description="addresses or domains that may receive real mail in trial mode")
+    relay_host: str | None = Field(default=None, description="mail relay; none: the built-in catcher")
+    relay_port: int = Field(default=587, ge=1, le=65535, description="port of the relay")
+    relay_username: str | None = Field(default=None, description="user name at the relay")
+    relay_password: SecretStr | None = Field(default=None, description="password at the relay")
+    relay_tls: Literal["starttls", "implicit", "none"] = Field(
+        default="starttls", description="starttls (required, verified), implicit, none (loopback only)"
+    )
+    relay_ca_file: Path | None = Field(
+        default=None, description="certificate authority of the relay; none: the system's"
+    )
+    relay_connections: int = Field(default=4, ge=1, le=256, description="kept-open conversations at once per worker")
+    relay_connect_timeout: float = Field(default=30, gt=0, description="seconds until the relay must have greeted")
+    relay_reply_timeout: float = Field(default=300, gt=0, description="seconds for each reply")
+    relay_dot_timeout: float = Field(default=600, gt=0, description="seconds for the reply to the message's end")
+    relay_session_timeout: float = Field(default=900, gt=0, description="seconds for one message altogether")
+    doubt_retries: int = Field(
+        default=1, ge=0, le=1, description="repeats of an e-mail whose reply was lost; 0 = never twice"
+    )
+    lease_seconds: int = Field(
+        default=1200, ge=1, le=86400, description="how long a worker holds a row; longer than a conversation"
+    )
+    tick_seconds: float = Field(default=5, gt=0, le=3600, description="seconds between two rounds")
+    public_url: str | None = Field(default=None, description="https address of the pages behind links; none: no links")
+    secret_key: SecretStr | None = Field(
+        default=None, description="signs links and Message-IDs; comma-separated, newest first"
+    )
+    bind: str = Field(default="127.0.0.1:8025", description="address and port of the pages")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="least level that is logged"
+    )
+    log_format: Literal["text", "json"] | None = Field(
+        default=None, description="none: text on a terminal, json elsewhere"
+    )
+    now: str | None = Field(default=None, description="trial mode: the clock of one command, ISO 8601 with zone")
 
     @property
     def database(self) -> str:
@@ -72,21 +93,22 @@ class Settings(BaseModel):
 def read_settings(environment: dict[str, str] | None = None, folder: Path | None = None) -> Settings:
     """Settings from the environment and aftercare.toml. Raises BadConfiguration naming each setting at fault.
 
-    environment, folder: what to read instead of the process's own (tests, the demo).
+    environment, folder: what to read instead of the process's own (tests, the demo). An empty value is none.
     """
     given = dict(os.environ if environment is None else environment)
     values = _from_file((folder or Path()) / FILE)
     named = {name for name in given if name.startswith(PREFIX) and not name.startswith(f"{PREFIX}TEST_")}
     for name in sorted(named - {_variable("require_browser")}):
-        values[name.removeprefix(PREFIX).lower()] = given[name]
+        if given[name] != "":
+            values[name.removeprefix(PREFIX).lower()] = given[name]
     for secret in SECRETS:
         path = values.pop(f"{secret}_file", None)
         if path is not None:
-            values[secret] = _secret_from(Path(str(path)), secret)
+            values[secret] = _secret_from(Path(str(path)), secret, twice=secret in values)
     try:
         settings = Settings.model_validate(values)
     except ValidationError as error:
-        raise _explained(error) from error
+        raise _explained(error) from None  # its own text may hold a secret
     _check_together(settings)
     return settings
 
@@ -97,21 +119,24 @@ def _from_file(path: Path) -> dict[str, object]:
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BadConfiguration(
-            f"{path} cannot be read: {error}", field=str(path), next_step="Mend the file."
-        ) from error
+        # A decoder's words quote what it read, which may be a secret: only a place is told.
+        place = re.search(r"at line \d+, column \d+", str(error)) if isinstance(error, ValueError) else None
+        reason = error.strerror if isinstance(error, OSError) else f"not TOML {place[0] if place else ''}".strip()
+        fix = "Mend the file."
+        raise BadConfiguration(f"{path} cannot be read: {reason}", field=str(path), next_step=fix) from None
 
 
-def _secret_from(path: Path, secret: str) -> str:
+def _secret_from(path: Path, secret: str, *, twice: bool) -> str:
+    field = f"{_variable(secret)}_FILE"
+    if twice:
+        fix = "Leave one of them out."
+        raise BadConfiguration(f"{_variable(secret)} and {field} are both set", field=field, next_step=fix)
     try:
         return path.read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise BadConfiguration(
-            f"{_variable(secret)}_FILE: {path} cannot be read: {reason}",
-            field=f"{_variable(secret)}_FILE",
-            next_step="Name a file that this user may read.",
-        ) from error
+        fix = "Name a file that this user may read."
+        raise BadConfiguration(f"{field}: {path} cannot be read: {reason}", field=field, next_step=fix) from None
 
 
 def _variable(name: str) -> str:
@@ -121,45 +146,100 @@ def _variable(name: str) -> str:
 def _explained(error: ValidationError) -> BadConfiguration:
     """All faults in one sentence each, without the values: a value may be a secret."""
     faults = []
+    next_step = "See `aftercare config show` for names and units."
     for fault in error.errors(include_input=False, include_url=False):
         name = str(fault["loc"][0]) if fault["loc"] else "settings"
-        problem = "is not a setting" if fault["type"] == "extra_forbidden" else fault["msg"].lower()
+        problem = _problem(fault["type"], fault.get("ctx", {}), fault["msg"])
         faults.append((_variable(name), problem))
-    message = "; ".join(f"{name}: {problem}" for name, problem in faults)
-    return BadConfiguration(message, field=faults[0][0], next_step="See `aftercare config show` for names and units.")
+        close = difflib.get_close_matches(name, Settings.model_fields, n=1)
+        if fault["type"] == "extra_forbidden" and close and len(faults) == 1:
+            next_step = f"Did you mean {_variable(close[0])}?"
+    message = "; ".join(f"{name} {problem}" for name, problem in faults)
+    return BadConfiguration(message, field=faults[0][0], next_step=next_step)
+
+
+_PROBLEMS = {
+    "extra_forbidden": "is not a setting",
+    "int_parsing": "is not a whole number",
+    "int_from_float": "is not a whole number",
+    "float_parsing": "is not a number",
+    "finite_number": "is not a number",
+    "literal_error": "must be {expected}",
+    "greater_than": "must be more than {gt:g}",
+    "greater_than_equal": "must be at least {ge:g}",
+    "less_than_equal": "must be at most {le:g}",
+}
+
+
+def _problem(kind: str, limits: dict[str, Any], otherwise: str) -> str:
+    return _PROBLEMS.get(kind, f"is wrong: {otherwise.lower()}").format(**limits)
 
 
 def _check_together(settings: Settings) -> None:
-    """Faults that only two settings together make."""
+    """Faults that no type can see, and those that only two settings together make."""
+    _check_database(settings)
     if settings.relay_tls == "none" and settings.relay_host not in (None, *LOOPBACK):
-        raise BadConfiguration(
-            f"AFTERCARE_RELAY_TLS=none would send clients' mail in clear to {settings.relay_host}",
-            field="AFTERCARE_RELAY_TLS",
-            next_step="Use starttls or implicit; none is only for a relay on this machine.",
-        )
+        fix = "Use starttls or implicit; none is only for a relay on this machine."
+        raise _wrong("relay_tls", f"none would send clients' mail in clear to {settings.relay_host}", fix)
     if settings.lease_seconds <= settings.relay_session_timeout:
-        raise BadConfiguration(
-            "AFTERCARE_LEASE_SECONDS is not longer than AFTERCARE_RELAY_SESSION_TIMEOUT",
-            field="AFTERCARE_LEASE_SECONDS",
-            next_step="A lease must outlive a conversation: make it longer, or the session time-out shorter.",
-        )
-    if settings.public_url is not None and not settings.public_url.startswith("https://"):
-        raise BadConfiguration(
-            "AFTERCARE_PUBLIC_URL does not begin with https://",
-            field="AFTERCARE_PUBLIC_URL",
-            next_step="Clients' links must be https.",
-        )
-    if settings.live and settings.now is not None:
-        raise BadConfiguration(
-            "AFTERCARE_NOW is set in live mode", field="AFTERCARE_NOW", next_step="Only trial mode may move the clock."
-        )
+        fix = "A lease must outlive a conversation: make it longer, or the session time-out shorter."
+        raise _wrong("lease_seconds", "is not longer than AFTERCARE_RELAY_SESSION_TIMEOUT", fix)
+    if settings.public_url is not None and not re.fullmatch(r"https://[^/\s@?#]+(/[^\s?#]*)?", settings.public_url):
+        raise _wrong("public_url", "is not an https:// address", "Clients' links must be https.")
+    if settings.now is not None and settings.live:
+        raise _wrong("now", "is set in live mode", "Only trial mode may move the clock.")
+    if settings.now is not None and not _is_instant(settings.now):
+        raise _wrong("now", "is not an instant with its zone", "Write it like 2026-11-21T10:00:00Z.")
+
+
+def _wrong(name: str, problem: str, next_step: str) -> BadConfiguration:
+    return BadConfiguration(f"{_variable(name)} {problem}", field=_variable(name), next_step=next_step)
+
+
+def _check_database(settings: Settings) -> None:
+    url = settings.database
+    if not url.startswith(_DATABASES):
+        fix = "Use sqlite:///file.db or postgresql://user@host/name."
+        raise _wrong("database_url", "is not a database this program knows", fix)
+    place, _, query = url.partition("://")[2].rpartition("@")[2].partition("?")
+    if re.search(r"(?i)(^|&)password=", query):
+        raise _wrong("database_url", "has its password in the query", "Write postgresql://user:password@host/name.")
+    port = re.fullmatch(r"(\[[^\]]*\]|[^:/]*):(.*)", place.partition("/")[0])
+    if port and not port[2].isdecimal():
+        raise _wrong("database_url", "has no number as its port", "Several hosts go like ?host=a:5432&host=b:5432.")
+
+
+def _is_instant(raw: str) -> bool:
+    """Whether a clock can stand there: ISO 8601 with a zone, far from the ends of the calendar."""
+    try:
+        found = datetime.fromisoformat(raw)
+    except ValueError:
+        return False
+    return found.tzinfo is not None and 1900 <= found.year < 2200
+
+
+def without_password(url: str) -> str:
+    """A database URL as it may be shown: the password as stars. Its query is left out, it may hold another."""
+    scheme, _, rest = url.partition("://")
+    who, at, where = rest.rpartition("@")
+    user, colon, _ = who.partition(":")
+    return f"{scheme}://{user}{':***' if colon else ''}{at}{where.partition('?')[0]}"
 
 
 def describe(settings: Settings) -> list[dict[str, str]]:
-    """Each setting as variable, value (secrets masked) and meaning; the README's table is made of the same."""
+    """Each setting as variable, value (secrets masked), default, unit and meaning; the README's table is the same."""
     rows = []
     for name, field in Settings.model_fields.items():
         value = getattr(settings, name)
-        shown = "" if value is None else str(value)  # a SecretStr shows stars
-        rows.append({"setting": _variable(name), "value": shown, "meaning": field.description or ""})
+        if name == "database_url" and value is not None:
+            value = without_password(value.get_secret_value())
+        rows.append(
+            {
+                "setting": _variable(name),
+                "value": "" if value is None else str(value),  # a SecretStr shows stars
+                "default": "" if field.default is None else str(field.default),
+                "unit": "seconds" if name.endswith(_IN_SECONDS) else "",
+                "meaning": field.description or "",
+            }
+        )
     return rows

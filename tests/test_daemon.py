@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from service.store.tables import attempts, emails
 from tests.faults.judging import Case, make_case
-from tests.support.processes import Process, Program, free_port, relay_process, wait_for
+from tests.support.processes import Program, free_port, relay_process, wait_for
 
 NOW = "2026-11-21T10:00:00Z"
 
@@ -40,13 +40,6 @@ def case_on(url: str, folder: Path, mails: int, port: int) -> Case:
     return make_case(url, folder, mails, port, tick_seconds="0.1")
 
 
-def stopped(worker: Process, number: signal.Signals = signal.SIGTERM, within: float = 20) -> None:
-    """Ended well by a signal, and said nothing that looks like an accident."""
-    worker.send(number)
-    assert worker.ended(within) == 0
-    assert "Traceback" not in worker.log.read_text("utf-8")
-
-
 def get(url: str) -> int:
     try:
         with urllib.request.urlopen(url, timeout=5) as answer:
@@ -64,12 +57,12 @@ def test_serve_is_live_then_ready_and_ends_at_sigterm(program: Program) -> None:
     wait_for(lambda: get(f"http://127.0.0.1:{port}/healthz") == 200, "the health page")
     wait_for(lambda: get(f"http://127.0.0.1:{port}/readyz") == 200, "readiness")
     assert get(f"http://127.0.0.1:{port}/inbox") == 200
-    stopped(serving)
+    serving.stop()
     assert get(f"http://127.0.0.1:{port}/healthz") == 0
 
 
 def test_a_worker_without_work_ends_at_ctrl_c(program: Program) -> None:
-    stopped(program.start("worker").says("working"), signal.SIGINT, within=10)
+    program.start("worker").says("working").stop(signal.SIGINT, seconds=10)
 
 
 def test_a_tick_on_an_empty_database_has_nothing_to_do(program: Program) -> None:
@@ -81,7 +74,7 @@ def test_a_moved_clock_is_refused_while_a_worker_runs(program: Program) -> None:
     tick = program.start("tick", "--now", NOW)
     assert tick.ended() != 0
     assert "another worker is running" in tick.log.read_text("utf-8")
-    stopped(worker)
+    worker.stop()
     assert set(program.tick(NOW).values()) == {0}
 
 
@@ -98,7 +91,7 @@ def test_sigterm_while_the_relay_thinks_waits_for_its_answer_and_releases_the_re
         with case.program:
             worker = case.program.start("worker")
             wait_for(lambda: case.states()["sending"], "a message whose reply is awaited")
-            stopped(worker)
+            worker.stop()
             sent = {copy.address for copy in case.copies()}
             assert 1 <= len(sent) <= 8
             assert case.states() == {"sent": len(sent), "planned": 40 - len(sent)}
@@ -122,7 +115,7 @@ def test_two_workers_on_one_file_share_the_work_and_send_each_mail_once(sqlite_u
                 connection.execute(emails.update().where(mine).values(not_before=case.now))
             wait_for(lambda: case.states()["sent"] == 250, "the last mail")
             for worker in workers:
-                stopped(worker)
+                worker.stop()
             tally = case.judge()
             assert (tally.sent, tally.twice) == (250, 0)
             assert len(case.copies()) == 250
@@ -140,5 +133,5 @@ def test_a_row_that_a_worker_cannot_write_does_not_stop_the_daemon(sqlite_url: s
         with case.program:
             worker = case.program.start("worker")
             wait_for(lambda: case.states() == {"sent": 9, "held": 1}, "the nine others")
-            stopped(worker)
+            worker.stop()
             case.store.close()

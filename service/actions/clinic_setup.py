@@ -76,15 +76,27 @@ def add_clinic(connection: sa.Connection, catalogue: Catalogue, given: Mapping[s
     for needed in ("name", "timezone"):
         if not values.get(needed):
             raise BadInput(f"a clinic needs a {needed}", field=needed, next_step=f"Add --{needed}.")
+    _require_new_name(connection, values["name"], None)
     clinic = clinics.add(connection, values, who.now)
     import_shipped(connection, catalogue, clinic, who)
     audit.note(connection, clinic.id, Deed(who.actor, "clinic added", f"clinic {clinic.id}", {}), who.now)
     return clinic
 
 
+def _require_new_name(connection: sa.Connection, name: str, own_id: int | None) -> None:
+    """Two clinics of one name could not be told apart in any list."""
+    same = [clinic.id for clinic in clinics.every(connection) if clinic.name == name and clinic.id != own_id]
+    if same:
+        fix = "Choose another name, or change that one with `aftercare clinic set`."
+        raise BadInput(f"clinic {same[0]} has that name already", field="name", next_step=fix)
+
+
 def change_clinic(connection: sa.Connection, clinic: Clinic, given: Mapping[str, str], who: Who) -> Clinic:
     """Set fields of a clinic. What is planned already keeps its hour; new plans use the new one."""
-    changed = clinics.change(connection, clinic.id, checked(given))
+    values = checked(given)
+    if "name" in values:
+        _require_new_name(connection, values["name"], clinic.id)
+    changed = clinics.change(connection, clinic.id, values)
     deed = Deed(who.actor, "clinic changed", f"clinic {clinic.id}", {"fields": sorted(given)})
     audit.note(connection, clinic.id, deed, who.now)
     return changed
@@ -103,6 +115,16 @@ def add_staff(connection: sa.Connection, clinic: Clinic, given: Mapping[str, str
     deed = Deed(who.actor, "staff added", f"staff {staff_id}", {"role": given["role"]})
     audit.note(connection, clinic.id, deed, who.now)
     return staff_id
+
+
+def ensure_owner(connection: sa.Connection, clinic: Clinic, email: str, who: Who) -> None:
+    """Make `email` an owner of this clinic unless somebody there has that address already."""
+    try:
+        address = check_address(email)
+    except BadInput as error:
+        raise BadInput(error.message, field="owner", next_step=error.next_step) from error
+    if not any(row["email"] == address for row in clinics.list_staff(connection, clinic.id)):
+        add_staff(connection, clinic, {"email": address, "name": address, "role": Role.OWNER}, who)
 
 
 def disable_staff(connection: sa.Connection, clinic: Clinic, staff_id: int, who: Who) -> None:

@@ -202,8 +202,9 @@ def _written(
 ) -> Written:
     """The finished message. Raises NotAllowed when this clinic's data is not enough to write it."""
     words, around = said
-    written = writer.write(row, clinic, protocol, words, (row.claimed_at, around))
-    if isinstance(written, Withheld):
+    addressed = clinic.from_address or clinic.reply_to
+    written = writer.write(row, clinic, protocol, words, (row.claimed_at, around)) if addressed else None
+    if written is None or isinstance(written, Withheld):
         lacking = f": it lacks {', '.join(clinic.missing)}" if clinic.missing else ""
         raise NotAllowed(
             f"this e-mail cannot be written with the clinic's data{lacking}",

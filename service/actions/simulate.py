@@ -1,4 +1,4 @@
-"""What would happen, on a copy: the claims, words, last checks and records of a real round, with a relay that takes all.
+"""What would happen, on a copy: claims, words, last checks and records of a real round, with a relay that takes all.
 
 Sends nothing and changes nothing in the real database; the copy is thrown away.
 """
@@ -24,7 +24,7 @@ from service.actions.upkeep import OWED_WITHIN, Upkeep
 from service.actions.writing import Writer
 from service.clock import stopped_at
 from service.domain.contact import Withheld
-from service.domain.reminder import State
+from service.domain.reminder import Reason, State, ended
 from service.domain.replies import Heard, Stage, classify
 from service.domain.schedule import instant, local_day
 from service.mail.catalogue import Catalogue
@@ -120,7 +120,10 @@ async def _send_due(copy: Store, preparer: Preparer, doubt_cap: int, at: datetim
 async def _take(book: Book, preparer: Preparer, row: ClaimedEmail, how: tuple[int, datetime]) -> None:
     """Write it, ask for its mark, and have the relay take it. how: the cap on repeats, and now."""
     doubt_cap, at = how
-    written = preparer.write(row, at)
+    try:
+        written = preparer.write(row, at)
+    except ValueError:  # a clinic without an address to write from: the delivery puts such a row aside too
+        written = Withheld(ended(in_doubt=row.in_doubt, otherwise=State.HELD), Reason.RENDER_ERROR)
     if isinstance(written, Withheld):
         book.put(withheld_outcome(row, written, _WORKER, at, spoke=False))
         return

@@ -9,6 +9,7 @@ from service.actions.writing import sender
 from service.domain.letter import Letter, facts
 from service.domain.replies import Heard, Kind, Stage, classify
 from service.domain.schedule import local_day
+from service.errors import NotAllowed
 from service.mail.catalogue import Catalogue
 from service.mail.compose import Head, compose
 from service.mail.relay import Conversation, NotOpened, Parcel, RelayAddress
@@ -39,12 +40,18 @@ _NEXT_STEP = {
 
 
 def hello(catalogue: Catalogue, signer: Signer, clinic: Clinic, to: str, now: datetime) -> tuple[str, bytes]:
-    """The neutral hello note as (envelope sender, bytes): no treatment, no client's name."""
+    """The neutral hello note as (envelope sender, bytes): no treatment, no client's name.
+
+    Raises NotAllowed when the clinic has no address to write from, BadText when it lacks what the note says.
+    """
+    from_address = clinic.from_address or clinic.reply_to
+    if not from_address:
+        fix = "Set one with `aftercare clinic set reply_to=…`."
+        raise NotAllowed("this clinic has no address to write from", field="reply_to", next_step=fix)
     text = catalogue.compile_hello("en")
     on = local_day(now, clinic.zone)
     letter = Letter("hello", "", 0, "en", "", None, on, None, None, sender(clinic, on))
     program, values = text.prepare(facts(letter, None))
-    from_address = clinic.from_address or clinic.reply_to
     head = Head(
         sender_name=clinic.sender_name or clinic.name,
         from_address=from_address,

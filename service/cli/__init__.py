@@ -142,12 +142,17 @@ def _as_ours(error: click.ClickException) -> BadInput:
     """A mistake that the option parser found, as the document that every other mistake gets."""
     field = next_step = None
     if isinstance(error, click.BadParameter) and error.param is not None:
-        field = (error.param.name or "").rstrip("_")
+        is_option = isinstance(error.param, click.Option)
+        field = _bare(max(error.param.opts, key=len)) if is_option else error.param.name
     elif isinstance(error, click.NoSuchOption):
-        field = error.option_name
+        field = _bare(error.option_name)
     if isinstance(error, click.UsageError) and error.ctx is not None:
         next_step = f"See `{error.ctx.command_path} --help`."
     return BadInput(error.format_message(), field=field, next_step=next_step)
+
+
+def _bare(option: str) -> str:
+    return option.lstrip("-").replace("-", "_")
 
 
 def _about_file(error: OSError) -> Unavailable:

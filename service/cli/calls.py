@@ -11,8 +11,8 @@ from service.cli.options import ID, desk_for, desk_options, writing
 from service.cli.output import example, print_document, print_lines, print_table, say
 from service.cli.plain import call_reason, local, words
 
-_FIELDS = ("id", "clinic_id", "client_id", "email_id", "reason", "level", "phone", "opened_at", "due_at")
-_FIELDS += ("state", "outcome", "closed_by", "closed_at")
+_WHAT = ("id", "clinic_id", "client_id", "email_id", "reason", "level", "phone")
+_FIELDS = (*_WHAT, "opened_at", "due_at", "state", "outcome", "closed_by", "closed_at")
 _OUTCOMES = ("reached", "no_answer", "referred", "wrong_number")
 
 

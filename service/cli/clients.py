@@ -148,8 +148,10 @@ _simple("erase", "Forget a client's personal data; cannot be undone.", "Client {
 @click.argument("client_id", type=ID)
 @desk_options
 def export_client(json_: bool, now: str | None, clinic_id: int | None, client_id: int) -> None:
-    """Everything stored about one client, as one JSON document."""
+    """All that is stored about one client, always as JSON."""
     from service.store import calls, clients, lists
+
+    del json_
 
     with desk_for(clinic_id, now) as desk, desk.service.store.read() as connection:
         client = clients.get(connection, desk.clinic.id, client_id)

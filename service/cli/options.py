@@ -30,22 +30,24 @@ _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 YEARS = range(1900, 2200)
 
 
-class Id(click.ParamType):
+class Id(click.ParamType[int]):
     """The id of a row: a whole number from 1 that a database can hold."""
 
     name = "id"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         raw = str(value)
-        if raw.isascii() and raw.isdigit() and 0 < int(raw[:20]) < 2**63:
-            return int(raw)
-        self.fail(f"{shortened(raw)} is not an id: ids are whole numbers from 1.", param, ctx)
+        if not (raw.isascii() and raw.isdigit() and 0 < int(raw[:20]) < 2**63):
+            self.fail(f"{shortened(raw)} is not an id: ids are whole numbers from 1.", param, ctx)
+        return int(raw)
 
 
 ID = Id()
 json_option = click.option("--json", "json_", is_flag=True, help="Print JSON for programs.")
 now_option = click.option("--now", metavar="INSTANT", help="Trial mode: the clock of this command (ISO 8601, zone).")
-clinic_option = click.option("--clinic", "clinic_id", type=ID, metavar="ID", help="Which clinic; default: the only one.")
+clinic_option = click.option(
+    "--clinic", "clinic_id", type=ID, metavar="ID", help="Which clinic; default: the only one."
+)
 limit_option = click.option("--limit", type=click.IntRange(1, 10**9), help="At most so many lines.")
 
 
@@ -68,12 +70,12 @@ def settings_for(now: str | None = None) -> Settings:
 
 @contextmanager
 def service_for(now: str | None = None, *, migrated: bool = True) -> Iterator[Service]:
-    """The open installation, with the clock of --now. Log lines go to standard error."""
+    """The open installation, with the clock of --now. Log lines go to standard error, warnings unless more is asked."""
     from service import logs
     from service.wiring import open_service
 
     settings = settings_for(now)
-    logs.set_up(settings.log_level, settings.log_format)
+    logs.set_up("warning" if settings.log_level == "info" else settings.log_level, settings.log_format)
     _require_folder(settings.data_dir)
     with open_service(settings, migrated=migrated) as service:
         yield service

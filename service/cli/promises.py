@@ -133,5 +133,8 @@ def _sum(rows: list[dict[str, Any]]) -> str:
     """How many ended how, like '12 sent (2 late), 3 missed; 3 calls'."""
     states = Counter(row["state"] for row in rows)
     late, asked = sum(map(_is_late, rows)), sum(bool(row["call"]) for row in rows)
-    parts = [f"{number} {words(state)}" + (f" ({late} late)" if state == "sent" and late else "") for state, number in states.items()]
+    parts = [
+        f"{number} {words(state)}" + (f" ({late} late)" if state == "sent" and late else "")
+        for state, number in states.items()
+    ]
     return ", ".join(parts) + (f"; {asked} calls" if asked else "")

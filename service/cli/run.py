@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
 
 from service.cli.options import Desk, clinic_option, desk_for, json_option, now_option, service_for
-from service.cli.output import print_document, say
+from service.cli.output import example, print_document, say
+from service.errors import Unavailable
 
 if TYPE_CHECKING:
     from service.actions.trying import Told
@@ -19,16 +22,23 @@ if TYPE_CHECKING:
 TOLD = ("claimed", "sent", "failed", "missed", "in_doubt", "unconfirmed", "cancelled", "held", "planned", "catch_ups")
 
 
-@click.command("tick", epilog="Example: aftercare tick --now 2026-11-21T10:00:00Z")
+@contextmanager
+def _sending(now: str | None = None) -> Iterator[Service]:
+    """An open installation that says what it does in its log."""
+    from service import logs
+
+    with service_for(now) as service:
+        logs.set_up(service.settings.log_level, service.settings.log_format)
+        yield service
+
+
+@click.command("tick", epilog=example("aftercare tick", "aftercare tick --until-idle --now 2026-11-21T10:00:00Z"))
 @click.option("--until-idle", is_flag=True, help="Go on until nothing can be sent now.")
 @json_option
 @now_option
 def tick_command(until_idle: bool, json_: bool, now: str | None) -> None:
     """One round of sending now: rescue, expire, claim, send, record."""
-    from service import logs
-
-    with service_for(now) as service:
-        logs.set_up(service.settings.log_level, service.settings.log_format)
+    with _sending(now) as service:
         moved = service.settings.now is not None
         counts = asyncio.run(_tick(service, until_idle=until_idle, alone=moved))
     document = {name: counts.get(name, 0) for name in TOLD}
@@ -51,37 +61,34 @@ async def _tick(service: Service, *, until_idle: bool, alone: bool) -> Counter[s
             return await (work.until_idle(clock) if until_idle else work.tick(clock))
 
 
-@click.command("worker")
+@click.command("worker", epilog=example("aftercare worker"))
 def worker_command() -> None:
     """The daemon alone: sends what is due until it is told to stop (SIGTERM, Ctrl-C)."""
-    from service import daemon, logs
+    from service import daemon
 
-    with service_for() as service:
-        logs.set_up(service.settings.log_level, service.settings.log_format)
+    with _sending() as service:
         asyncio.run(daemon.run(service))
 
 
-@click.command("serve")
+@click.command("serve", epilog=example("aftercare serve"))
 def serve_command() -> None:
     """The daemon and the web pages in one process."""
-    from service import daemon, logs
+    from service import daemon
 
-    with service_for() as service:
-        logs.set_up(service.settings.log_level, service.settings.log_format)
+    with _sending() as service:
         asyncio.run(daemon.run(service, with_web=True))
 
 
-@click.command("web")
+@click.command("web", epilog=example("aftercare web"))
 def web_command() -> None:
     """The web pages alone."""
-    from service import daemon, logs
+    from service import daemon
 
-    with service_for() as service:
-        logs.set_up(service.settings.log_level, service.settings.log_format)
+    with _sending() as service:
         asyncio.run(daemon.run(service, with_web=True, with_worker=False))
 
 
-@click.command("demo", epilog="Example: aftercare demo --no-serve")
+@click.command("demo", epilog=example("aftercare demo", "aftercare demo --no-serve"))
 @click.option("--days", type=click.IntRange(1, 60), default=12, show_default=True, help="Days to run through.")
 @click.option("--port", type=click.IntRange(1, 65535), default=8025, show_default=True, help="Where the inbox page is.")
 @click.option("--no-serve", is_flag=True, help="End after the story; serve no page.")
@@ -95,31 +102,38 @@ def demo_command(days: int, port: int, no_serve: bool) -> None:
     demo.run(days, port, serve=not no_serve)
 
 
-@click.command("test-email", epilog="Example: aftercare test-email me@example.com")
+@click.command("test-email", epilog=example("aftercare test-email me@example.com"))
 @click.argument("address")
 @json_option
 @clinic_option
 def test_email_command(address: str, json_: bool, clinic_id: int | None) -> None:
     """Send one neutral e-mail through the relay and tell what it answered."""
     from service.actions.addresses import check_address
-    from service.errors import Unavailable
 
     to = check_address(address)
     with desk_for(clinic_id, None) as desk:
-        told = asyncio.run(_try(desk, to))
+        told, caught = asyncio.run(_try(desk, to))
+        relay_is_set = desk.service.settings.relay_host is not None
     if not told.accepted:
         raise Unavailable(
-            f"{told.relay} did not take it ({told.stage}: {told.words})",
+            f"{told.relay} did not take it ({told.stage}: {told.code or ''} {told.words})",
             field="AFTERCARE_RELAY_HOST",
             next_step=told.next_step,
         )
     if json_:
-        print_document({"accepted": True, "relay": told.relay, "code": told.code, "reply": told.words})
+        print_document(
+            {"accepted": True, "relay": told.relay, "code": told.code, "reply": told.words, "caught": caught}
+        )
+    elif caught:
+        fix = "Add the address to AFTERCARE_TRIAL_ALLOW" if relay_is_set else "Set AFTERCARE_RELAY_HOST"
+        say("The built-in catcher took it; nothing left this machine. It lies in the folder `caught`.")
+        say(f"{fix} to try your relay.")
     else:
         say(f"{told.relay} took it: {told.code} {told.words}")
 
 
-async def _try(desk: Desk, to: str) -> Told:
+async def _try(desk: Desk, to: str) -> tuple[Told, bool]:
+    """What the relay said, and whether it was only the built-in catcher."""
     from service import wiring
     from service.actions.trying import hello, try_relay
     from service.mail.relay import Parcel
@@ -127,4 +141,7 @@ async def _try(desk: Desk, to: str) -> Told:
     service = desk.service
     mail_from, message = hello(service.catalogue, service.signer, desk.clinic, to, desk.now)
     async with wiring.post_office(service) as route:
-        return await try_relay(route(to), Parcel(mail_from, to, message))
+        address = route(to)
+        return await try_relay(address, Parcel(mail_from, to, message)), address != wiring.relay_address(
+            service.settings
+        )

@@ -42,7 +42,7 @@ def init_command(clinic_name: str | None, owner: str | None, json_: bool, now: s
 
     with service_for(now, migrated=False) as service:
         changed = migrate(service.store)
-        assert service.signer  # makes the secret key, so that the first e-mail can be signed
+        _ = service.signer  # makes the secret key, so that the first e-mail can be signed
         clinic = _first_clinic(service, clinic_name, given_fields(options), owner)
         missing = _missing(service) if clinic else ["a clinic: run `aftercare init --clinic NAME --timezone ZONE …`"]
     if json_:
@@ -141,7 +141,9 @@ def show_config(json_: bool) -> None:
     if json_:
         print_lines(rows)
     else:
-        told = [row | {"meaning": f"{row['meaning']} ({row['unit']})" if row["unit"] else row["meaning"]} for row in rows]
+        told = [
+            row | {"meaning": f"{row['meaning']} ({row['unit']})" if row["unit"] else row["meaning"]} for row in rows
+        ]
         print_table(told, columns, "")
 
 
@@ -153,7 +155,7 @@ def check_config(json_: bool) -> None:
 
     with service_for() as service:
         wiring.bind_address(service.settings)
-        assert service.signer  # reads the secret key
+        _ = service.signer  # reads the secret key
         missing = _missing(service)
         wiring.require_ready(service)
     if json_:

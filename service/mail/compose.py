@@ -71,7 +71,8 @@ def compose(head: Head, program: Program, values: Mapping[str, str]) -> bytes:
     block = _header_block(head, fill(program.subject, values))
     mark = b"--" + _boundary(head.message_id).encode("ascii")
     try:
-        text, html = _body(program.text, values), _body(program.html, values)
+        encoded: dict[str, bytes] = {}
+        text, html = _body(program.text, values, encoded), _body(program.html, values, encoded)
     except UnicodeEncodeError:
         raise NotComposed("message", "half a character (a lone surrogate) in the text") from None
     lines = (block, mark, *_TEXT_PART, text, mark, *_HTML_PART, html, mark + b"--", b"")
@@ -208,18 +209,21 @@ def _static(piece: str) -> bytes:
     return quoted_printable(piece)
 
 
-def _body(pieces: Sequence[Piece], values: Mapping[str, str]) -> bytes:
-    """One part. Every piece begins on a line of its own, so pieces never meet inside a line."""
+def _body(pieces: Sequence[Piece], values: Mapping[str, str], encoded: dict[str, bytes]) -> bytes:
+    """One part. Every piece begins on a line of its own, so pieces never meet inside a line.
+
+    encoded: values of this message that are encoded already; most stand in both parts.
+    """
     chunks: list[bytes] = []
-    slots: dict[tuple[str, bool], bytes] = {}
     for piece in pieces:
         if isinstance(piece, str):
             chunks.append(_static(piece))
             continue
-        key = (piece.name, piece.html)
-        if key not in slots:
-            slots[key] = quoted_printable(slot_value(piece, values))
-        chunks.append(slots[key])
+        value = slot_value(piece, values)
+        found = encoded.get(value)
+        if found is None:
+            found = encoded[value] = quoted_printable(value)
+        chunks.append(found)
     body = b"".join(chunks)
     if not body.endswith(b"=\r\n"):
         return body

@@ -24,7 +24,7 @@ Piece = str | Slot
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """Subject, text part and HTML part of one e-mail as pieces. Line ends are \\n."""
+    """Subject, text part and HTML part of one e-mail as pieces. Lines end in a newline alone."""
 
     subject: tuple[Piece, ...]
     text: tuple[Piece, ...]

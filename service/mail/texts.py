@@ -10,6 +10,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from jinja2 import DictLoader, StrictUndefined, TemplateError, meta
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -54,11 +55,22 @@ class Frames:
 
     def environment(self, *, html: bool) -> ImmutableSandboxedEnvironment:
         name, source = (HTML_FRAME, self.html) if html else (TEXT_FRAME, self.text)
-        found = ImmutableSandboxedEnvironment(
-            loader=DictLoader({name: source}), autoescape=html, undefined=StrictUndefined, keep_trailing_newline=True
-        )
-        found.globals.clear()
-        return found
+        return _environment(name, source, html=html)
+
+
+@lru_cache(maxsize=16)
+def _environment(name: str, frame: str, *, html: bool) -> ImmutableSandboxedEnvironment:
+    """One for each frame: it keeps the compiled frame, which every text extends."""
+    found = ImmutableSandboxedEnvironment(
+        loader=DictLoader({name: frame}), autoescape=html, undefined=StrictUndefined, keep_trailing_newline=True
+    )
+    found.globals.clear()
+    return found
+
+
+@lru_cache(maxsize=16)
+def _undeclared(name: str, frame: str) -> frozenset[str]:
+    return frozenset(meta.find_undeclared_variables(_environment(name, frame, html=True).parse(frame)))
 
 
 @dataclass(frozen=True)
@@ -171,7 +183,7 @@ def frame_slots(frames: Frames, kinds: Mapping[str, SlotKind]) -> set[str]:
     found = set()
     for name, source in ((HTML_FRAME, frames.html), (TEXT_FRAME, frames.text)):
         try:
-            used = meta.find_undeclared_variables(frames.environment(html=True).parse(source)) - _FRAME_WORDS
+            used = _undeclared(name, source) - _FRAME_WORDS
         except TemplateError as error:
             raise _bad_frame(name, error) from error
         for unknown in sorted(used - slot_of.keys()):

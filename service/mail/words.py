@@ -26,7 +26,8 @@ from service.mail.lint_words import LintWords, read_lint_words
 #: Every word a language must give, with the places in braces that it must keep.
 _WORDS: Mapping[str, tuple[str, ...]] = MappingProxyType({
     "date": (), "nameless": (), "urgent": (), "emergency": (), "call": ("{phone}",), "contact": ("{name}", "{number}"),
-    "next_line": ("{date}",), "closed_line": ("{date}",), "wash_line": (), "more": (), "check_in": (), "today": (), "why": (), "stop": (),
+    "next_line": ("{date}",), "closed_line": ("{date}",), "wash_line": (), "more": (), "check_in": (), "today": (),
+    "why": (), "stop": (),
 })  # fmt: skip
 _MAY_BE_EMPTY = {SlotKind.LINE, SlotKind.LINK, SlotKind.DATED_LINE, SlotKind.HOURS}
 
@@ -144,13 +145,17 @@ def _shown(slot: str, kind: SlotKind, facts: Mapping[str, str], language: Langua
                 f"{slot}_name": facts.get(f"{slot}_name", ""),
                 **_phone(f"{slot}_number", facts.get(f"{slot}_number", "")),
             }
-        case SlotKind.HOURS:
-            hours = facts.get(slot, "")
-            return {slot: language.hours.sentence(hours) if hours and language.hours else ""}
-        case SlotKind.LINE:
-            return {slot: facts.get(slot, "") or words.get(slot, "")}
         case _:
-            return {slot: facts.get(slot, "") or (words["nameless"] if slot == "greeting_name" else "")}
+            return {slot: _sentence(slot, kind, facts.get(slot, ""), language)}
+
+
+def _sentence(slot: str, kind: SlotKind, fact: str, language: Language) -> str:
+    """What stands in a slot of one value: the fact, or the language's own words for it or without it."""
+    if kind is SlotKind.HOURS:
+        return language.hours.sentence(fact) if fact and language.hours else ""
+    if kind is SlotKind.LINE:
+        return fact or language.words.get(slot, "")
+    return fact or (language.words["nameless"] if slot == "greeting_name" else "")
 
 
 def _date(iso: str, language: Language) -> str:

@@ -52,6 +52,18 @@ def _once_a_client(connection: sa.Connection, rows: Sequence[dict[str, Any]]) ->
     return [row for row in rows if row["reason"] != Reason.REGISTERED_LATE or one_each.get(row["client_id"]) is row]
 
 
+# By client: the one way to a call that has an index and finds few rows.
+_MISSED_AND_OPEN = (
+    sa.select(calls.c.id, calls.c.client_id, emails.c.treatment_id, emails.c.step)
+    .join(emails, emails.c.id == calls.c.email_id)
+    .where(
+        calls.c.state == _OPEN,
+        calls.c.client_id.in_(sa.bindparam("b_clients", expanding=True)),
+        emails.c.state == "missed",
+    )
+)
+
+
 def cover(connection: sa.Connection, said: Collection[tuple[int, int, str]], now: datetime) -> None:
     """Close as covered the open calls for missed steps that a later e-mail, sent in time, has made up for.
 
@@ -59,18 +71,12 @@ def cover(connection: sa.Connection, said: Collection[tuple[int, int, str]], now
     """
     if not said:
         return
-    is_open = calls.c.state == _OPEN
-    # By client: the one way to a call that has an index and finds few rows.
-    theirs = (
-        sa.select(calls.c.id, calls.c.client_id, emails.c.treatment_id, emails.c.step)
-        .join(emails, emails.c.id == calls.c.email_id)
-        .where(is_open, calls.c.client_id.in_({client_id for client_id, _, _ in said}), emails.c.state == "missed")
-    )
-    covered = [call_id for call_id, *step in connection.execute(theirs) if tuple(step) in said]
+    found = connection.execute(_MISSED_AND_OPEN, {"b_clients": sorted({client_id for client_id, _, _ in said})})
+    covered = [call_id for call_id, *step in found if tuple(step) in said]
     if covered:
         connection.execute(
             sa.update(calls)
-            .where(is_open, calls.c.id.in_(covered))
+            .where(calls.c.state == _OPEN, calls.c.id.in_(covered))
             .values(state="covered", closed_at=now, closed_by="aftercare")
         )
 

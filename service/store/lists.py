@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -73,7 +74,13 @@ def outbox_rows(connection: sa.Connection, clinic_id: int, wanted: OutboxFilter)
     if wanted.due_before is not None:
         query = query.where(emails.c.due_at < wanted.due_before)
     query = query.order_by(emails.c.due_at, emails.c.id).limit(wanted.limit)
-    yield from connection.execution_options(yield_per=1000).execute(query).mappings()
+    yield from _streamed(connection, query)
+
+
+def _streamed(connection: sa.Connection, query: sa.Select[*tuple[Any, ...]]) -> Iterator[sa.RowMapping]:
+    """Row after row; the cursor is closed also when nobody reads to the end."""
+    with connection.execution_options(yield_per=1000).execute(query) as result:
+        yield from result.mappings()
 
 
 def attempt_rows(
@@ -83,7 +90,7 @@ def attempt_rows(
     if email_id is not None:
         query = query.where(attempts.c.email_id == email_id)
     query = query.order_by(attempts.c.id).limit(limit)
-    yield from connection.execution_options(yield_per=1000).execute(query).mappings()
+    yield from _streamed(connection, query)
 
 
 def forecast_rows(connection: sa.Connection, clinic_id: int, now: datetime, until: datetime) -> Iterator[sa.RowMapping]:

@@ -174,7 +174,7 @@ def neighbours(connection: sa.Connection, treatment_ids: Sequence[int]) -> dict[
     return found
 
 
-NO_LEASE: dict[str, None] = {"lease_token": None, "lease_until": None, "worker": None}
+NO_LEASE = dict.fromkeys(("lease_token", "lease_until", "worker"), sa.null())
 
 
 def _before_claim() -> sa.ColumnElement[str]:

@@ -5,86 +5,137 @@ Reads only. A promise that the database itself enforces is asked again: constrai
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
+from service.domain.persons import fold_address
 from service.domain.reminder import FINAL, OPEN, Reason, State
+from service.domain.schedule import local_day
 from service.store import audit
-from service.store.tables import Kind, attempts, calls, clients, clinics, emails, treatments
+from service.store.clinics import every
+from service.store.tables import Kind, attempts, calls, clients, emails, suppressions, treatments
 
 SHOWN = 20
 #: A row may wait this long for the next round before somebody should look at the daemon.
 WAITS_AT_MOST = timedelta(minutes=10)
-MISSED_CALL_DAYS = 10
+#: At most: the first and one repeat.
+COPIES = 2
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One promise asked. ids: those that break it, at most SHOWN. grave: red if broken, else yellow."""
+    """One promise asked. ids: the `of` (e-mails, calls, …) that break it, at most SHOWN. grave: red, else yellow."""
 
     name: str
     promise: str
     ids: Sequence[int]
     next_step: str
+    of: str = "e-mail"
     grave: bool = True
 
+    @property
+    def state(self) -> str:
+        return "green" if not self.ids else "red" if self.grave else "yellow"
 
+    @property
+    def message(self) -> str:
+        if not self.ids:
+            return self.promise
+        more = " and perhaps more" if len(self.ids) == SHOWN else ""
+        return f"{self.promise}: broken by {self.of} {', '.join(map(str, self.ids))}{more}"
+
+
+Query = sa.Select[int]
 Question = Callable[[sa.Connection, datetime], Sequence[int]]
 
+#: Handed over, or perhaps.
+_maybe_out = emails.c.state.in_([State.SENDING, State.IN_DOUBT, State.UNCONFIRMED, State.SENT])
+_with_client = emails.join(clients, clients.c.id == emails.c.client_id)
+_with_treatment = _with_client.outerjoin(treatments, treatments.c.id == emails.c.treatment_id)
 
-def _ids(query: sa.Select[int]) -> Question:
-    return lambda connection, _: connection.execute(query.limit(SHOWN)).scalars().all()
+
+def _ids(query: Query) -> Question:
+    return lambda connection, _: connection.execute(query.order_by(sa.literal_column("1")).limit(SHOWN)).scalars().all()
 
 
-def _sent_outside_its_window() -> sa.Select[int]:
-    marked = emails.c.marked_at.is_not(None)
+def _outside_its_window() -> Query:
     outside = (emails.c.marked_at < emails.c.due_at) | (emails.c.marked_at >= emails.c.useful_until)
-    return sa.select(emails.c.id).where(emails.c.state == State.SENT, marked, outside)
+    return sa.select(emails.c.id).where(_maybe_out, outside)
 
 
-def _sent_against_a_wish() -> sa.Select[int]:
+def _against_a_wish() -> Query:
     against = sa.or_(
         emails.c.marked_at > clients.c.stopped_at,
         emails.c.marked_at > clients.c.erased_at,
         emails.c.marked_at > treatments.c.cancelled_at,
     )
-    return (
-        sa.select(emails.c.id)
-        .select_from(emails.join(clients, clients.c.id == emails.c.client_id))
-        .outerjoin(treatments, treatments.c.id == emails.c.treatment_id)
-        .where(emails.c.state == State.SENT, against)
+    return sa.select(emails.c.id).select_from(_with_treatment).where(_maybe_out, against)
+
+
+def _to_a_dead_address(connection: sa.Connection, _: datetime) -> Sequence[int]:
+    """The e-mail's own facts name its address: the client's may have become a dead one since."""
+    active = (emails.c.marked_at > suppressions.c.created_at) & (
+        suppressions.c.lifted_at.is_(None) | (emails.c.marked_at < suppressions.c.lifted_at)
     )
+    same = (suppressions.c.clinic_id == clients.c.clinic_id) & (suppressions.c.email_folded == clients.c.email_folded)
+    query = (
+        sa.select(emails.c.id, emails.c.facts, suppressions.c.email_folded)
+        .select_from(_with_client.join(suppressions, same))
+        .where(_maybe_out, active, emails.c.facts.is_not(None))
+        .order_by(emails.c.id)
+    )
+    rows = connection.execute(query)
+    return [row.id for row in rows if fold_address(json.loads(row.facts)["to_address"]) == row.email_folded][:SHOWN]
 
 
-def _too_many_copies() -> sa.Select[int]:
-    sent = sa.select(attempts.c.email_id).where(attempts.c.outcome == State.SENT).group_by(attempts.c.email_id)
+def _without_a_mark() -> Query:
+    return sa.select(emails.c.id).where(emails.c.state == State.SENT, emails.c.marked_at.is_(None))
+
+
+def _too_many_copies() -> Query:
+    out = (State.SENT, State.IN_DOUBT, State.UNCONFIRMED, Reason.WORKER_LOST)
+    copies = (
+        sa.select(attempts.c.email_id)
+        .where(attempts.c.marked_at.is_not(None), attempts.c.outcome.in_(out))
+        .group_by(attempts.c.email_id)
+        .having(sa.func.count() > COPIES)
+    )
+    return sa.select(emails.c.id).where(sa.or_(emails.c.doubt_retries >= COPIES, emails.c.id.in_(copies)))
+
+
+def _doubt_not_listed() -> Query:
+    doubtful = sa.select(attempts.c.email_id).where(attempts.c.outcome == State.IN_DOUBT)
     return sa.select(emails.c.id).where(
-        sa.or_(emails.c.doubt_retries > 1, emails.c.id.in_(sent.having(sa.func.count() > 2)))
+        emails.c.doubt_since.is_(None), sa.or_(emails.c.doubt_retries > 0, emails.c.id.in_(doubtful))
     )
 
 
-def _doubt_not_listed() -> sa.Select[int]:
-    return sa.select(emails.c.id).where(emails.c.doubt_retries > 0, emails.c.doubt_since.is_(None))
-
-
-def _without_a_call(connection: sa.Connection, _: datetime) -> Sequence[int]:
+def _without_a_call() -> Query:
     lost = emails.c.state.in_([State.FAILED, State.MISSED, State.UNCONFIRMED])
     called = sa.select(calls.c.email_id).where(calls.c.email_id == emails.c.id).exists()
     late = emails.c.reason == Reason.REGISTERED_LATE  # one call a client, and only for a fresh treatment
-    query = sa.select(emails.c.id).where(
-        emails.c.kind == Kind.REMINDER, lost, sa.not_(sa.func.coalesce(late, sa.false()))
-    )
-    return connection.execute(query.where(~called).limit(SHOWN)).scalars().all()
+    in_time = sa.not_(sa.func.coalesce(late, sa.false()))
+    return sa.select(emails.c.id).where(emails.c.kind == Kind.REMINDER, lost, in_time, ~called)
 
 
-def _no_known_state() -> sa.Select[int]:
+def _no_known_state() -> Query:
     return sa.select(emails.c.id).where(emails.c.state.not_in([*OPEN, *FINAL]))
 
 
-def _two_for_one_step() -> sa.Select[int]:
+def _sent_without_evidence() -> Query:
+    evidence = sa.select(sa.literal(1)).where(attempts.c.email_id == emails.c.id, attempts.c.outcome == State.SENT)
+    return sa.select(emails.c.id).where(emails.c.state == State.SENT, ~evidence.exists())
+
+
+def _failed_by_our_trouble() -> Query:
+    return sa.select(emails.c.id).where(emails.c.state == State.FAILED, emails.c.reason == Reason.RELAY_TROUBLE)
+
+
+def _two_for_one_step() -> Query:
     counted = (emails.c.state != State.CANCELLED) & emails.c.replaced_at.is_(None) & emails.c.treatment_id.is_not(None)
     return (
         sa.select(sa.func.max(emails.c.id))
@@ -94,75 +145,107 @@ def _two_for_one_step() -> sa.Select[int]:
     )
 
 
-def _contradicting() -> sa.Select[int]:
+def _contradicting() -> Query:
     """Open e-mails of a treatment although a newer one of the same area stands."""
     newer = treatments.alias("newer")
-    replaced = (
-        sa.select(sa.literal(1))
-        .where(
-            newer.c.client_id == treatments.c.client_id,
-            newer.c.area == treatments.c.area,
-            newer.c.cancelled_at.is_(None),
-            sa.or_(
-                newer.c.treated_on > treatments.c.treated_on,
-                sa.and_(newer.c.treated_on == treatments.c.treated_on, newer.c.id > treatments.c.id),
-            ),
-        )
-        .exists()
+    is_newer = sa.or_(
+        newer.c.treated_on > treatments.c.treated_on,
+        sa.and_(newer.c.treated_on == treatments.c.treated_on, newer.c.id > treatments.c.id),
     )
+    same = (newer.c.client_id == treatments.c.client_id) & (newer.c.area == treatments.c.area)
+    replaced = sa.select(sa.literal(1)).where(same, newer.c.cancelled_at.is_(None), is_newer).exists()
     open_ = emails.c.state.in_([State.PLANNED, State.CLAIMED, State.HELD])
-    return (
-        sa.select(emails.c.id)
-        .select_from(emails.join(treatments, treatments.c.id == emails.c.treatment_id))
-        .where(open_, replaced)
-    )
+    theirs = emails.join(treatments, treatments.c.id == emails.c.treatment_id)
+    return sa.select(emails.c.id).select_from(theirs).where(open_, replaced)
 
 
-def _across_clinics() -> sa.Select[int]:
+def _across_clinics() -> Query:
     foreign = (emails.c.clinic_id != clients.c.clinic_id) | (treatments.c.clinic_id != emails.c.clinic_id)
-    return (
-        sa.select(emails.c.id)
-        .select_from(emails.join(clients, clients.c.id == emails.c.client_id))
-        .outerjoin(treatments, treatments.c.id == emails.c.treatment_id)
-        .where(foreign)
+    return sa.select(emails.c.id).select_from(_with_treatment).where(foreign)
+
+
+def _calls_across_clinics() -> Query:
+    whose = calls.join(clients, clients.c.id == calls.c.client_id)
+    return sa.select(calls.c.id).select_from(whose).where(calls.c.clinic_id != clients.c.clinic_id)
+
+
+def _on_another_day(connection: sa.Connection, _: datetime) -> Sequence[int]:
+    """What is still open: a zone changed after planning moves it. A date that a zone skipped is the next one."""
+    zones = {clinic.id: clinic.zone for clinic in every(connection)}
+    query = (
+        sa.select(emails.c.id, emails.c.clinic_id, emails.c.day, emails.c.due_at, treatments.c.treated_on)
+        .join(treatments, treatments.c.id == emails.c.treatment_id)
+        .where(emails.c.kind == Kind.REMINDER, emails.c.state.in_([State.PLANNED, State.HELD]))
+        .order_by(emails.c.id)
     )
-
-
-def _sent_without_evidence() -> sa.Select[int]:
-    evidence = sa.select(sa.literal(1)).where(attempts.c.email_id == emails.c.id, attempts.c.outcome == State.SENT)
-    return sa.select(emails.c.id).where(emails.c.state == State.SENT, ~evidence.exists())
+    return [
+        row.id
+        for row in connection.execute(query)
+        if not 0 <= (local_day(row.due_at, zones[row.clinic_id]) - row.treated_on).days - row.day <= 1
+    ][:SHOWN]
 
 
 def _overdue(connection: sa.Connection, now: datetime) -> Sequence[int]:
-    waiting = emails.c.state.in_([State.PLANNED, State.IN_DOUBT]) & (emails.c.not_before < now - WAITS_AT_MOST)
-    return connection.execute(sa.select(emails.c.id).where(waiting).limit(SHOWN)).scalars().all()
+    waiting = emails.c.state.in_([State.PLANNED, State.IN_DOUBT]), emails.c.not_before < now - WAITS_AT_MOST
+    return _ids(sa.select(emails.c.id).where(*waiting))(connection, now)
 
 
 def _broken_audit(connection: sa.Connection, _: datetime) -> Sequence[int]:
-    every = connection.execute(sa.select(clinics.c.id)).scalars().all()
-    return [line for clinic_id in every for line in audit.broken_links(connection, clinic_id)][:SHOWN]
+    return [line for clinic in every(connection) for line in audit.broken_links(connection, clinic.id)][:SHOWN]
 
 
-_LOOK = "Look at them with `aftercare attempts --email ID` and tell whoever changed the database by hand."
-PROMISES: tuple[tuple[str, str, Question, str], ...] = (
-    ("P1 window", "Sent only between its hour and the end of its shelf life", _ids(_sent_outside_its_window()), _LOOK),
-    ("P1 wishes", "Nothing sent after a stop, an erasure or a cancellation", _ids(_sent_against_a_wish()), _LOOK),
-    ("P2 copies", "At most one repeat of an e-mail in doubt", _ids(_too_many_copies()), _LOOK),
-    ("P2 listed", "Every repeat is listed as in doubt", _ids(_doubt_not_listed()), _LOOK),
-    ("P3 states", "Every e-mail is in one of the known states", _ids(_no_known_state()), _LOOK),
-    ("P3 calls", "Every failed, missed or unconfirmed reminder has a call", _without_a_call, "Phone these clients."),
-    ("P3 evidence", "Every sent e-mail has the relay's answer on record", _ids(_sent_without_evidence()), _LOOK),
-    ("P6 once", "One e-mail for each step of a treatment", _ids(_two_for_one_step()), _LOOK),
-    ("P7 one voice", "Nothing open of a treatment that a newer one replaced", _ids(_contradicting()), _LOOK),
-    ("P9 clinics", "No e-mail mixes two clinics", _ids(_across_clinics()), _LOOK),
-    ("audit", "The audit's chain is unbroken", _broken_audit, "Compare with a backup: lines were changed."),
+@dataclass(frozen=True)
+class Promise:
+    """One promise: its name and sentence, the question whose answer breaks it, and what to do then."""
+
+    name: str
+    sentence: str
+    question: Question
+    next_step: str = "Look at them with `aftercare attempts --email ID` and tell whoever changed the database by hand."
+    of: str = "e-mail"
+    grave: bool = True
+
+
+_ZONE = "Was the clinic's zone changed? Give each treatment its day again: `aftercare treatment correct ID --on DATE`."
+PROMISES: tuple[Promise, ...] = (
+    Promise("P1 window", "Sent only between its hour and the end of its shelf life", _ids(_outside_its_window())),
+    Promise("P1 wishes", "Nothing sent after a stop, an erasure or a cancellation", _ids(_against_a_wish())),
+    Promise("P1 address", "Nothing sent to an address that is known to be dead", _to_a_dead_address),
+    Promise("P2 copies", "At most one repeat of an e-mail in doubt", _ids(_too_many_copies())),
+    Promise("P2 listed", "Every possible repeat is listed as in doubt", _ids(_doubt_not_listed())),
+    Promise("P3 states", "Every e-mail is in one of the known states", _ids(_no_known_state())),
+    Promise(
+        "P3 calls",
+        "Every failed, missed or unconfirmed reminder has a call",
+        _ids(_without_a_call()),
+        "Phone these clients: `aftercare outbox --json` has their ids.",
+    ),
+    Promise("P3 evidence", "Every sent e-mail has the relay's answer on record", _ids(_sent_without_evidence())),
+    Promise("P4 mark", "No e-mail was sent without its mark", _ids(_without_a_mark())),
+    Promise("P5 trouble", "Trouble of the mail server fails no e-mail", _ids(_failed_by_our_trouble())),
+    Promise("P6 once", "One e-mail for each step of a treatment", _ids(_two_for_one_step())),
+    Promise("P7 one voice", "Nothing open of a treatment that a newer one replaced", _ids(_contradicting())),
+    Promise("P9 clinics", "No e-mail mixes two clinics", _ids(_across_clinics())),
+    Promise("P9 calls", "No call mixes two clinics", _ids(_calls_across_clinics()), of="call"),
+    Promise(
+        "P11 days", "Every open reminder is due on its day in the clinic's zone", _on_another_day, _ZONE, grave=False
+    ),
+    Promise(
+        "audit",
+        "The audit's chain is unbroken",
+        _broken_audit,
+        "Compare with a backup: lines were changed.",
+        of="audit line",
+    ),
+    Promise(
+        "on time", "Nothing waits longer than 10 minutes", _overdue, "Is a worker running? See its log.", grave=False
+    ),
 )
-ON_TIME = ("on time", "Nothing waits longer than 10 minutes", _overdue, "Is a worker running? See its log.")
 
 
 def ask_all(connection: sa.Connection, now: datetime) -> list[Finding]:
-    """Every promise with the ids that break it now; the last, on time, is a warning only."""
+    """Every promise with the ids that break it at `now`."""
     return [
-        Finding(name, promise, question(connection, now), next_step, grave=question is not _overdue)
-        for name, promise, question, next_step in (*PROMISES, ON_TIME)
+        Finding(one.name, one.sentence, one.question(connection, now), one.next_step, one.of, one.grave)
+        for one in PROMISES
     ]

@@ -34,8 +34,7 @@ def test_50_random_kills_of_two_workers(case_of: Cases, tmp_path: Path, told: To
                 workers[which] = case.program.start("worker")
             wait_for(lambda: set(case.states()) <= {"sent", "in_doubt"}, "the last row")
             for worker in workers:
-                worker.send(signal.SIGTERM)
-                assert worker.ended() == 0
+                worker.stop()
             case.program.tick(case.at(45))
         tally = case.judge()
     assert tally.sent == 500
@@ -60,8 +59,7 @@ def frozen_while_sending(case: Case, sent: int) -> Callable[[], None]:
     def wake_and_stop() -> None:
         worker.send(signal.SIGCONT)
         wait_for(lambda: not set(case.states()) - {"sent", "unconfirmed"}, "what the woken worker heard")
-        worker.send(signal.SIGTERM)
-        assert worker.ended() == 0
+        worker.stop()
 
     return wake_and_stop
 

@@ -25,6 +25,7 @@ from tests.support.builders import (
     build_treatment,
     claim,
     mark,
+    multiply,
     the_email,
 )
 
@@ -130,7 +131,7 @@ def test_two_workers_that_claim_at_once_never_share_a_row(store: Store, clinic: 
 
     with ThreadPoolExecutor(4) as threads:
         taken = [running.result() for running in [threads.submit(work, f"w{n}") for n in range(4)]]
-    assert sorted(sum(taken, [])) == ids
+    assert sorted(email_id for mine in taken for email_id in mine) == ids
     with store.read() as connection:
         holders = {row.id: row.worker for row in connection.execute(sa.select(emails.c.id, emails.c.worker))}
     assert all(holders[email_id] == f"w{n}" for n, mine in enumerate(taken) for email_id in mine)
@@ -213,13 +214,7 @@ def test_an_outage_of_more_rows_than_a_statement_takes_parameters_ends_in_calls(
     with store.write() as connection:
         client_id = build_client(connection, clinic)
         email_id = build_email(connection, clinic, client_id)
-        names = [name for name in emails.c.keys() if name != "id"]
-        copied = sa.text(
-            f"INSERT INTO emails ({', '.join(names)}) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n"
-            f" WHERE i < {many - 1}) SELECT {', '.join(f'emails.{name}' for name in names)} FROM emails, n"
-            f" WHERE emails.id = {email_id}"
-        )
-        connection.execute(copied)
+        multiply(connection, email_id, many - 1)
     with store.write() as connection:
         assert outbox.expire(connection, LATE) == {"missed": many}
     with store.read() as connection:
@@ -310,14 +305,7 @@ def test_what_is_due_is_found_by_the_partial_index_however_much_is_done(store: S
     with store.write() as connection:
         client_id = build_client(connection, clinic)
         done = build_email(connection, clinic, client_id, state=State.SENT)
-        names = [name for name in emails.c.keys() if name != "id"]
-        connection.execute(
-            sa.text(
-                f"INSERT INTO emails ({', '.join(names)}) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n"
-                f" WHERE i < 12000) SELECT {', '.join(f'emails.{name}' for name in names)} FROM emails, n"
-                f" WHERE emails.id = {done}"
-            )
-        )
+        multiply(connection, done, 12_000)
         due = [build_email(connection, clinic, client_id) for _ in range(20)]
         connection.execute(sa.text("ANALYZE"))
     asked: list[tuple[str, Any]] = []

@@ -76,6 +76,14 @@ class Process:
         """Its exit status. Fails if it is still alive after `seconds`."""
         return self.popen.wait(seconds)
 
+    def stop(self, number: signal.Signals = signal.SIGTERM, seconds: float = PATIENCE) -> None:
+        """Ask it to end; fails unless it ends well, in time, and without a traceback in its log."""
+        self.send(number)
+        status = self.ended(seconds)
+        said = self.log.read_text("utf-8", "replace")
+        assert status == 0, f"ended with {status}: {said[-3000:]}"
+        assert "Traceback" not in said, said[-3000:]
+
 
 def _state(pid: int) -> str:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
