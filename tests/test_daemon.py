@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -63,6 +64,16 @@ def test_serve_is_live_then_ready_and_ends_at_sigterm(program: Program) -> None:
 
 def test_a_worker_without_work_ends_at_ctrl_c(program: Program) -> None:
     program.start("worker").says("working").stop(signal.SIGINT, seconds=10)
+
+
+def test_the_bell_is_rung_in_the_loop_that_hears_it(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ring from another thread may not be heard, and one under way at the stop is logged as an error."""
+    monkeypatch.setenv("PYTHONASYNCIODEBUG", "1")  # the loop then refuses calls from other threads
+    worker = program.start("worker", tick_seconds="0.05").says("working")
+    rung = time.monotonic() + 1
+    wait_for(lambda: time.monotonic() > rung, "some rings")
+    worker.stop()
+    assert "Error running job" not in worker.log.read_text("utf-8")
 
 
 def test_a_tick_on_an_empty_database_has_nothing_to_do(program: Program) -> None:

@@ -78,6 +78,7 @@ class Book:
         self._marks: list[_Wanted] = []
         self._entries: list[_Entry] = []
         self._wake = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
         self._closing = False
         self._task: asyncio.Task[None] | None = None
         self.counts: Counter[str] = Counter()
@@ -102,14 +103,14 @@ class Book:
     def put(self, outcome: Outcome, treatment_id: int | None = None, covers: tuple[str, ...] = ()) -> None:
         """Hand over an outcome; it is written with the next commit, however often that must be tried."""
         self._entries.append(_Entry(outcome, treatment_id, covers))
-        if not self._marks:
-            asyncio.get_running_loop().call_later(GATHER, self._wake.set)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(GATHER, self._wake.set)
 
     async def _run(self) -> None:
         while not (self._closing and not self._marks and not self._entries):
             await self._wake.wait()
             self._wake.clear()
-            while self._marks or self._entries:
+            if self._marks or self._entries:
                 await self._company()
                 await self._commit()
 
@@ -124,6 +125,9 @@ class Book:
     async def _commit(self) -> None:
         marks, self._marks = self._marks, []
         entries, self._entries = self._entries, []
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         try:
             await self._commit_together(marks, entries)
         except Unavailable as error:
@@ -131,6 +135,7 @@ class Book:
             self._entries = entries + self._entries
             _answer(marks, [Answer.NOT_WRITTEN] * len(marks))
             await asyncio.sleep(TRY_AGAIN)
+            self._wake.set()
 
     async def _commit_together(self, marks: list[_Wanted], entries: list[_Entry]) -> None:
         """One commit. If the database refuses something in it, each alone: it costs its own e-mail and no other."""

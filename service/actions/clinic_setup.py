@@ -10,7 +10,7 @@ from service.actions.addresses import check_address
 from service.actions.revise import Who
 from service.actions.words import import_shipped
 from service.domain.hours import parse_hours
-from service.domain.persons import clean_language, clean_line, clean_phone
+from service.domain.persons import clean_language, clean_line, clean_phone, fold_address
 from service.domain.schedule import read_zone
 from service.domain.strict_table import read_clock_time
 from service.errors import BadInput
@@ -111,10 +111,20 @@ def add_staff(connection: sa.Connection, clinic: Clinic, given: Mapping[str, str
         "name": clean_line("name", given["name"], 200),
         "role": given["role"],
     }
+    known = _of_address(connection, clinic, values["email"])
+    if known is not None:
+        fix = "See `aftercare staff list`."
+        raise BadInput(f"staff member {known} already has that address", field="email", next_step=fix)
     staff_id = clinics.add_staff(connection, clinic.id, values, who.now)
     deed = Deed(who.actor, "staff added", f"staff {staff_id}", {"role": given["role"]})
     audit.note(connection, clinic.id, deed, who.now)
     return staff_id
+
+
+def _of_address(connection: sa.Connection, clinic: Clinic, address: str) -> int | None:
+    """The staff member who has that address, in whatever case it is written."""
+    everybody = clinics.list_staff(connection, clinic.id)
+    return next((int(row["id"]) for row in everybody if fold_address(row["email"]) == fold_address(address)), None)
 
 
 def ensure_owner(connection: sa.Connection, clinic: Clinic, email: str, who: Who) -> None:
@@ -123,7 +133,7 @@ def ensure_owner(connection: sa.Connection, clinic: Clinic, email: str, who: Who
         address = check_address(email)
     except BadInput as error:
         raise BadInput(error.message, field="owner", next_step=error.next_step) from error
-    if not any(row["email"] == address for row in clinics.list_staff(connection, clinic.id)):
+    if _of_address(connection, clinic, address) is None:
         add_staff(connection, clinic, {"email": address, "name": address, "role": Role.OWNER}, who)
 
 

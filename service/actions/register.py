@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from service.actions.addresses import check_address
 from service.domain.persons import (
+    NAME_LIMIT,
     clean_language,
     clean_line,
     clean_name,
@@ -78,7 +79,7 @@ def client_values(given: NewClient, clinic: Clinic, actor: str, now: datetime) -
         "phone": clean_phone(given.phone) if given.phone else "",
         "language": clean_language(given.language) if given.language else clinic.language,
         "client_ref": clean_line("client_ref", given.client_ref, 100) if given.client_ref else "",
-        "guardian": clean_name(given.guardian) if given.guardian else "",
+        "guardian": clean_line("guardian", given.guardian, NAME_LIMIT) if given.guardian else "",
         "consent_on": consent_on,
         "consent_by": actor,
         "created_at": now,

@@ -78,7 +78,8 @@ class WorkerLock:
         folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / f"{name}.lock"
         self._file = self._path.open("w")
-        fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # The name is ours alone: another may hold it only for the instant in which it looks who is alive.
+        fcntl.flock(self._file, fcntl.LOCK_EX)
 
     def close(self) -> None:
         self._path.unlink(missing_ok=True)

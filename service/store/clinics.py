@@ -127,9 +127,10 @@ def disable_staff(connection: sa.Connection, clinic_id: int, staff_id: int, now:
 
 
 def is_clinician(connection: sa.Connection, clinic_id: int, email: str) -> bool:
+    """Whether an active clinician of this clinic has that address, in whatever case it is written."""
     query = sa.select(staff.c.id).where(
         staff.c.clinic_id == clinic_id,
-        staff.c.email == email,
+        sa.func.lower(staff.c.email) == email.strip().lower(),
         staff.c.role == Role.CLINICIAN,
         staff.c.disabled_at.is_(None),
     )

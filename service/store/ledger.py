@@ -5,6 +5,7 @@ Each function runs inside one short transaction that many conversations share. N
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -310,36 +311,33 @@ def rescue(connection: sa.Connection, lost: Sequence[str], doubt_cap: int, now: 
     rows = connection.execute(
         sa.select(emails).where(_leased, gone).order_by(emails.c.lease_until).with_for_update(skip_locked=True)
     ).all()
-    outcomes = []
-    for row in rows:
-        was = State(row.state)
-        state = lapsed(was, in_doubt=row.doubt_since is not None, doubt_retries=row.doubt_retries, doubt_cap=doubt_cap)
-        wait = now + doubt_wait(row.id) if was is State.SENDING else row.not_before
-        outcomes.append(
-            Outcome(
-                id=row.id,
-                clinic_id=row.clinic_id,
-                client_id=row.client_id,
-                kind=row.kind,
-                token=row.lease_token,
-                worker=row.worker,
-                claimed_at=row.claimed_at,
-                marked_at=row.marked_at,
-                ended_at=now,
-                state=state,
-                reason=Reason.WORKER_LOST,
-                not_before=min(wait, row.useful_until),
-                attempts=row.attempts + (1 if was is State.SENDING else 0),
-                thaw=False,
-                outcome=Reason.WORKER_LOST,
-                stage="message" if was is State.SENDING else None,
-            )
-        )
+    outcomes = [_lapsed(row, doubt_cap, now) for row in rows]
     record(connection, outcomes)
-    counts: dict[str, int] = {}
-    for outcome in outcomes:
-        counts[outcome.state] = counts.get(outcome.state, 0) + 1
-    return counts
+    return Counter(str(outcome.state) for outcome in outcomes)
+
+
+def _lapsed(row: Any, doubt_cap: int, now: datetime) -> Outcome:
+    was = State(row.state)
+    marked = was is State.SENDING
+    wait = now + doubt_wait(row.id) if marked else row.not_before
+    return Outcome(
+        id=row.id,
+        clinic_id=row.clinic_id,
+        client_id=row.client_id,
+        kind=row.kind,
+        token=row.lease_token,
+        worker=row.worker,
+        claimed_at=row.claimed_at,
+        marked_at=row.marked_at,
+        ended_at=now,
+        state=lapsed(was, in_doubt=row.doubt_since is not None, doubt_retries=row.doubt_retries, doubt_cap=doubt_cap),
+        reason=Reason.WORKER_LOST,
+        not_before=min(wait, row.useful_until),
+        attempts=row.attempts + (1 if marked else 0),
+        thaw=False,
+        outcome=Reason.WORKER_LOST,
+        stage="message" if marked else None,
+    )
 
 
 def holders(connection: sa.Connection) -> list[str]:

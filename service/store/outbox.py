@@ -276,36 +276,17 @@ def owed_catch_ups(connection: sa.Connection, now: datetime, within: timedelta) 
     Found through the open calls, which are few; a person who has called has done what the note would do. Newest
     treatment first: an outage owes a client one note, whatever was missed.
     """
-    newer = emails.alias("newer")
-    # The client adds nothing but its index.
-    same = (newer.c.client_id == emails.c.client_id) & (newer.c.treatment_id == emails.c.treatment_id)
-    makes_up = (
-        sa.select(sa.literal(1))
-        .where(
-            newer.c.client_id == emails.c.client_id,
-            newer.c.replaced_at.is_(None),
-            sa.or_(
-                sa.and_(newer.c.kind == Kind.CATCH_UP, newer.c.planned_at >= emails.c.useful_until)
-                & newer.c.state.not_in([State.MISSED, State.CANCELLED]),
-                sa.and_(newer.c.kind == Kind.REMINDER, newer.c.state == State.SENT, newer.c.due_at > emails.c.due_at)
-                & same,
-            ),
-        )
-        .exists()
+    whose = (
+        emails.c.clinic_id,
+        emails.c.client_id,
+        emails.c.treatment_id,
+        treatments.c.protocol,
+        treatments.c.treated_on,
+        clients.c.language,
     )
-    next_due = sa.select(sa.func.min(newer.c.due_at)).where(same, newer.c.state.in_(_GOING)).scalar_subquery()
     our_fault = emails.c.reason.in_([Reason.TOO_LATE, Reason.UNAPPROVED, Reason.RENDER_ERROR, Reason.RESTORED])
     rows = connection.execute(
-        sa.select(
-            emails.c.clinic_id,
-            emails.c.client_id,
-            emails.c.treatment_id,
-            treatments.c.protocol,
-            treatments.c.treated_on,
-            clients.c.language,
-            sa.func.max(emails.c.due_at),
-            next_due,
-        )
+        sa.select(*whose, sa.func.max(emails.c.due_at), _next_due())
         .select_from(calls.join(emails, emails.c.id == calls.c.email_id))
         .join(treatments, treatments.c.id == emails.c.treatment_id)
         .join(clients, clients.c.id == emails.c.client_id)
@@ -317,16 +298,28 @@ def owed_catch_ups(connection: sa.Connection, now: datetime, within: timedelta) 
             emails.c.replaced_at.is_(None),
             treatments.c.cancelled_at.is_(None),
             clients.c.stopped_at.is_(None) & clients.c.paused_at.is_(None) & clients.c.erased_at.is_(None),
-            ~makes_up,
+            ~_made_up(),
         )
-        .group_by(
-            emails.c.clinic_id,
-            emails.c.client_id,
-            emails.c.treatment_id,
-            treatments.c.protocol,
-            treatments.c.treated_on,
-            clients.c.language,
-        )
+        .group_by(*whose)
         .order_by(treatments.c.treated_on.desc(), emails.c.treatment_id.desc())
     )
     return [Owed(*row) for row in rows]
+
+
+_newer = emails.alias("newer")
+# The client adds nothing but its index.
+_of_the_client = _newer.c.client_id == emails.c.client_id
+_of_the_treatment = _of_the_client & (_newer.c.treatment_id == emails.c.treatment_id)
+
+
+def _made_up() -> sa.Exists:
+    note = (_newer.c.kind == Kind.CATCH_UP) & (_newer.c.planned_at >= emails.c.useful_until)
+    note &= _newer.c.state.not_in([State.MISSED, State.CANCELLED])
+    step = (_newer.c.kind == Kind.REMINDER) & (_newer.c.state == State.SENT) & (_newer.c.due_at > emails.c.due_at)
+    made_up = _of_the_client & _newer.c.replaced_at.is_(None) & sa.or_(note, step & _of_the_treatment)
+    return sa.select(sa.literal(1)).where(made_up).exists()
+
+
+def _next_due() -> sa.ScalarSelect[datetime | None]:
+    going = _newer.c.state.in_(_GOING)
+    return sa.select(sa.func.min(_newer.c.due_at)).where(_of_the_treatment, going).scalar_subquery()

@@ -96,7 +96,7 @@ def test_a_file_that_cannot_be_read_ends_with_status_1_and_an_error(
 
 @pytest.mark.parametrize(
     ("option", "field"),
-    [("--protocol", "protocol"), ("--encoding", "encoding"), ("--date-order", "date_order"), ("--clinic", "clinic_id")],
+    [("--protocol", "protocol"), ("--encoding", "encoding"), ("--date-order", "date_order")],
 )
 def test_a_wrong_option_ends_with_status_2(
     table: Path, capsys: pytest.CaptureFixture[str], option: str, field: str

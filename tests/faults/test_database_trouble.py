@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from service.actions import deliver
 from service.actions.prepare import Preparer
 from service.clock import stopped_at
+from service.domain.reminder import Reason, State
 from service.errors import Unavailable
 from service.store import ledger
 from service.store.engine import Store, database_clock
@@ -155,8 +156,8 @@ def test_a_late_refusal_by_a_lost_worker_changes_nothing_and_calls_nobody(world:
         claimed_at=at(NOW),
         marked_at=at(NOW),
         ended_at=at(NOW),
-        state=deliver.State.FAILED,
-        reason=deliver.Reason.REFUSED,
+        state=State.FAILED,
+        reason=Reason.REFUSED,
         not_before=None,
         attempts=1,
         thaw=True,

@@ -82,10 +82,10 @@ def recover(case: Case, relay_port: int) -> None:
         asyncio.run(wiring.delivery(service, lambda _: address, f"rescuer{minutes}").until_idle(clock))
 
 
-def killed_run(make: Callable[[int], Case], killer: Killer) -> tuple[Tally, Case]:
-    """One run of 20 mails, killed at one step, and its recovery."""
+def killed_run(folder: Path, killer: Killer) -> Tally:
+    """One run of 20 mails in `folder`, killed at one step, and its recovery."""
     with ScriptedRelay(killer) as relay:
-        case = killer.case = make(relay.port)
+        case = killer.case = make_case(f"sqlite:///{folder}/aftercare.db", folder, MAILS, relay.port)
         relay.log_file = case.log
         relay._file = case.log.open("a", encoding="utf-8")  # the log's place is known only with the case
         with case.program:
@@ -99,7 +99,7 @@ def killed_run(make: Callable[[int], Case], killer: Killer) -> tuple[Tally, Case
             if killer.nth % 20 == 1:
                 case.judge(check=True)
         case.store.close()
-    return tally, case
+    return tally
 
 
 @pytest.mark.slow
@@ -113,9 +113,7 @@ def test_a_kill_at_every_step_that_the_relay_sees(
         folder.mkdir()
         shutil.copy(sqlite_template, folder / "aftercare.db")
         killer = Killer(nth, moment)
-        tally, _ = killed_run(
-            lambda port, to=folder: make_case(f"sqlite:///{to}/aftercare.db", to, MAILS, port), killer
-        )  # type: ignore[misc]
+        tally = killed_run(folder, killer)
         shutil.rmtree(folder)
         total += tally
         if not killer.struck:

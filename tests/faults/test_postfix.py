@@ -52,9 +52,7 @@ def settings(relay: Postfix, kind: str, folder: Path) -> dict[str, str]:
 def register(program: Program, address: str) -> int:
     """A clinic, a client who agreed to e-mails, and a treatment, as the desk does it."""
     program.run("init", *CLINIC, "--now", TREATED_AT)
-    added = program.run(
-        "client", "add", "--name", "Sam Reed", "--email", address, "--json", "--now", TREATED_AT
-    )
+    added = program.run("client", "add", "--name", "Sam Reed", "--email", address, "--json", "--now", TREATED_AT)
     client = json.loads(added)["id"]
     words = ("--client", str(client), "--protocol", "scalp-micropigmentation", "--on", TREATED_ON)
     program.run("treatment", "add", *words, "--now", TREATED_AT)

@@ -56,7 +56,7 @@ def test_staff_belong_to_one_clinic_and_only_an_active_clinician_is_one(connecti
     clinic, other = build_clinic(connection), build_clinic(connection)
     ann = clinics.add_staff(connection, clinic.id, ANN, DUE)
     clinics.add_staff(connection, clinic.id, {"email": "bo@example.com", "name": "Bo", "role": "owner"}, DUE)
-    assert clinics.is_clinician(connection, clinic.id, "ann@example.com")
+    assert clinics.is_clinician(connection, clinic.id, "Ann@Example.com")
     assert not clinics.is_clinician(connection, clinic.id, "bo@example.com")
     assert not clinics.is_clinician(connection, other.id, "ann@example.com")
     assert [row["name"] for row in clinics.list_staff(connection, clinic.id)] == ["Ann Lee", "Bo"]

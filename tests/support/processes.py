@@ -124,7 +124,7 @@ class Program:
 
     def run(self, *words: str, **settings: str) -> str:
         """Run a command to its end and give its standard output. Fails unless it ends with 0."""
-        process = self.start(*words, **settings)
+        process = self.start(*words, under=(), **settings)
         status = process.ended()
         assert status == 0, f"{words} ended with {status}: {process.log.read_text('utf-8', 'replace')[-3000:]}"
         return process.out.read_text("utf-8")
