@@ -67,6 +67,8 @@ async def _work(service: Service, bell: Bell) -> None:
             stopped = asyncio.create_task(bell.stopped.wait())
             # Rounds never end by themselves: if they do, it is a bug, and the process must die loudly.
             await asyncio.wait({rounds, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            scheduler.pause()
+            await asyncio.sleep(0)  # a ring that has begun ends
             scheduler.shutdown(wait=False)
             delivery.stopping = True
             bell.stopped.set()
@@ -77,9 +79,14 @@ async def _work(service: Service, bell: Bell) -> None:
 
 def _scheduler(bell: Bell, seconds: float) -> AsyncIOScheduler:
     """Coalesced, one at a time, never dropped for being late: the default grace of one second drops rings silently."""
+
+    async def ring() -> None:
+        # A coroutine, so that it runs in the loop: a plain function would run in a thread, where an Event is not safe.
+        bell.rung.set()
+
     scheduler = AsyncIOScheduler(timezone="UTC")
     scheduler.add_job(
-        bell.rung.set, "interval", seconds=seconds, coalesce=True, max_instances=1, misfire_grace_time=None, id="tick"
+        ring, "interval", seconds=seconds, coalesce=True, max_instances=1, misfire_grace_time=None, id="tick"
     )
     return scheduler
 

@@ -159,16 +159,17 @@ def worker_lock(service: Service, *, alone: bool) -> Iterator[str]:
     """A worker name for this process, locked while it lives. alone: refuse while another worker lives here."""
     from service.actions.upkeep import WorkerLock, is_held  # noqa: PLC0415
 
-    service.locks.mkdir(parents=True, exist_ok=True)
-    others = [path for path in service.locks.glob("*.lock") if is_held(path)]
+    name = f"{socket.gethostname()[:32]}-{secrets.token_hex(6)}"
+    lock = WorkerLock(service.locks, name)
+    # Locked first, looked second: of two that start at once neither can miss the other.
+    others = [path for path in service.locks.glob("*.lock") if path.stem != name and is_held(path)]
     if alone and others:
+        lock.close()
         raise NotAllowed(
             "another worker is running on this data folder",
             field="now",
             next_step="Stop it first: a moved clock and a running worker do not go together.",
         )
-    name = f"{socket.gethostname()[:32]}-{secrets.token_hex(6)}"
-    lock = WorkerLock(service.locks, name)
     try:
         yield name
     finally:

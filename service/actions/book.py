@@ -30,7 +30,8 @@ log = structlog.get_logger()
 #: How long outcomes may wait for company when no mark is waiting, seconds.
 GATHER = 0.02
 TRY_AGAIN = 1.0
-#: A commit waits for more marks until so many rounds of the event loop in a row have brought none.
+#: A commit waits for more marks until it has enough, or so many rounds of the event loop in a row have brought none.
+ENOUGH = 8
 QUIET_ROUNDS = 3
 
 
@@ -115,9 +116,12 @@ class Book:
                 await self._commit()
 
     async def _company(self) -> None:
-        """Let more marks come along: a commit costs as much as several of them. Waits for no clock and no relay."""
+        """Let more marks come along: a commit costs as much as several of them. Waits for no clock and no relay.
+
+        Not for all: while these are committed, the others should have something to say.
+        """
         here, quiet = len(self._marks), 0
-        while here and quiet < QUIET_ROUNDS:
+        while 0 < here < ENOUGH and quiet < QUIET_ROUNDS:
             await asyncio.sleep(0)
             quiet = 0 if len(self._marks) > here else quiet + 1
             here = len(self._marks)

@@ -123,7 +123,7 @@ def _engine(url: sa.URL, begin: str) -> sa.Engine:
         )
     arguments = {"connect_timeout": 10, "target_session_attrs": "read-write"}
     # Reads see what is committed at each statement; the store locks what it will change.
-    return sa.create_engine(url, connect_args=arguments, pool_pre_ping=True, pool_size=5)
+    return sa.create_engine(url, hide_parameters=True, connect_args=arguments, pool_pre_ping=True, pool_size=5)
 
 
 def _sqlite_engine(url: sa.URL, begin: str) -> sa.Engine:
@@ -133,7 +133,7 @@ def _sqlite_engine(url: sa.URL, begin: str) -> sa.Engine:
             field="AFTERCARE_DATABASE_URL",
             next_step="Name a file: sqlite:///aftercare.db.",
         )
-    engine = sa.create_engine(url, connect_args={"timeout": 10, "check_same_thread": False})
+    engine = sa.create_engine(url, hide_parameters=True, connect_args={"timeout": 10, "check_same_thread": False})
 
     @sa.event.listens_for(engine, "connect")
     def configure(connection: sqlite3.Connection, _: object) -> None:

@@ -8,13 +8,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 
 import sqlalchemy as sa
 
 from service.domain.persons import fold_address
 from service.domain.reminder import FINAL, OPEN, Reason, State
-from service.domain.schedule import local_day
+from service.domain.schedule import instant, local_day
 from service.store import audit
 from service.store.clinics import every
 from service.store.tables import Kind, attempts, calls, clients, emails, suppressions, treatments
@@ -43,10 +43,8 @@ class Finding:
 
     @property
     def message(self) -> str:
-        if not self.ids:
-            return self.promise
         more = " and perhaps more" if len(self.ids) == SHOWN else ""
-        return f"{self.promise}: broken by {self.of} {', '.join(map(str, self.ids))}{more}"
+        return self.promise + (f": broken by {self.of} {', '.join(map(str, self.ids))}{more}" if self.ids else "")
 
 
 Query = sa.Select[int]
@@ -89,7 +87,9 @@ def _to_a_dead_address(connection: sa.Connection, _: datetime) -> Sequence[int]:
         .order_by(emails.c.id)
     )
     rows = connection.execute(query)
-    return [row.id for row in rows if fold_address(json.loads(row.facts)["to_address"]) == row.email_folded][:SHOWN]
+    return [row.id for row in rows if fold_address(json.loads(row.facts).get("to_address", "")) == row.email_folded][
+        :SHOWN
+    ]
 
 
 def _without_a_mark() -> Query:
@@ -170,7 +170,7 @@ def _calls_across_clinics() -> Query:
 
 
 def _on_another_day(connection: sa.Connection, _: datetime) -> Sequence[int]:
-    """What is still open: a zone changed after planning moves it. A date that a zone skipped is the next one."""
+    """What is still open: a zone changed after planning moves it."""
     zones = {clinic.id: clinic.zone for clinic in every(connection)}
     query = (
         sa.select(emails.c.id, emails.c.clinic_id, emails.c.day, emails.c.due_at, treatments.c.treated_on)
@@ -178,11 +178,15 @@ def _on_another_day(connection: sa.Connection, _: datetime) -> Sequence[int]:
         .where(emails.c.kind == Kind.REMINDER, emails.c.state.in_([State.PLANNED, State.HELD]))
         .order_by(emails.c.id)
     )
-    return [
-        row.id
-        for row in connection.execute(query)
-        if not 0 <= (local_day(row.due_at, zones[row.clinic_id]) - row.treated_on).days - row.day <= 1
-    ][:SHOWN]
+    moved = []
+    for row in connection.execute(query):
+        zone = zones[row.clinic_id]
+        noon = instant(
+            row.treated_on + timedelta(days=row.day), time(12), zone
+        )  # the next day's if the zone skipped it
+        if local_day(row.due_at, zone) != local_day(noon, zone):
+            moved.append(row.id)
+    return moved[:SHOWN]
 
 
 def _overdue(connection: sa.Connection, now: datetime) -> Sequence[int]:
@@ -206,6 +210,9 @@ class Promise:
     grave: bool = True
 
 
+_PHONE = "Phone these clients: `aftercare outbox --json` has their ids."
+_COMPARE = "Compare with a backup: lines were changed."
+_WORKER = "Is a worker running? See its log."
 _ZONE = "Was the clinic's zone changed? Give each treatment its day again: `aftercare treatment correct ID --on DATE`."
 PROMISES: tuple[Promise, ...] = (
     Promise("P1 window", "Sent only between its hour and the end of its shelf life", _ids(_outside_its_window())),
@@ -214,12 +221,7 @@ PROMISES: tuple[Promise, ...] = (
     Promise("P2 copies", "At most one repeat of an e-mail in doubt", _ids(_too_many_copies())),
     Promise("P2 listed", "Every possible repeat is listed as in doubt", _ids(_doubt_not_listed())),
     Promise("P3 states", "Every e-mail is in one of the known states", _ids(_no_known_state())),
-    Promise(
-        "P3 calls",
-        "Every failed, missed or unconfirmed reminder has a call",
-        _ids(_without_a_call()),
-        "Phone these clients: `aftercare outbox --json` has their ids.",
-    ),
+    Promise("P3 calls", "Every failed, missed or unconfirmed reminder has a call", _ids(_without_a_call()), _PHONE),
     Promise("P3 evidence", "Every sent e-mail has the relay's answer on record", _ids(_sent_without_evidence())),
     Promise("P4 mark", "No e-mail was sent without its mark", _ids(_without_a_mark())),
     Promise("P5 trouble", "Trouble of the mail server fails no e-mail", _ids(_failed_by_our_trouble())),
@@ -227,19 +229,9 @@ PROMISES: tuple[Promise, ...] = (
     Promise("P7 one voice", "Nothing open of a treatment that a newer one replaced", _ids(_contradicting())),
     Promise("P9 clinics", "No e-mail mixes two clinics", _ids(_across_clinics())),
     Promise("P9 calls", "No call mixes two clinics", _ids(_calls_across_clinics()), of="call"),
-    Promise(
-        "P11 days", "Every open reminder is due on its day in the clinic's zone", _on_another_day, _ZONE, grave=False
-    ),
-    Promise(
-        "audit",
-        "The audit's chain is unbroken",
-        _broken_audit,
-        "Compare with a backup: lines were changed.",
-        of="audit line",
-    ),
-    Promise(
-        "on time", "Nothing waits longer than 10 minutes", _overdue, "Is a worker running? See its log.", grave=False
-    ),
+    Promise("P11 days", "Every open reminder is due on its day in its zone", _on_another_day, _ZONE, grave=False),
+    Promise("audit", "The audit's chain is unbroken", _broken_audit, _COMPARE, of="audit line"),
+    Promise("on time", "Nothing waits longer than 10 minutes", _overdue, _WORKER, grave=False),
 )
 
 

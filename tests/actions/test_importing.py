@@ -344,6 +344,19 @@ def test_what_must_not_be_written_to_a_client_is_withheld_from_the_beginning(wor
     }
 
 
+def test_the_reason_of_a_row_is_the_one_that_held_when_its_turn_came(world: World) -> None:
+    client_id = world.client("Sam Reed", "sam.reed@example.com")
+    with world.store.write() as connection:
+        revise.stop(connection, world.clinic, client_id, Who("desk", NOW))
+    _import(world, _row(on="2026-11-20"), _row(on="2026-11-21"))
+    assert {reason for *_, reason in _plans(world)} == {"stopped"}
+
+
+def test_faults_are_reported_in_the_order_of_their_rows(world: World) -> None:
+    report = _import(world, _row(on="1950-01-01"), _row(on="never"), _row(on="1960-01-01"))
+    assert [fault.row for fault in report.errors] == [2, 3, 4]
+
+
 def test_a_clinic_knows_nothing_of_another_clinics_clients(world: World) -> None:
     other = another_clinic(world, name="Southgate")
     row = _row(client_ref="C-1")

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from service.actions import revise
+from service.actions import register, revise
 from service.actions.calls import Closing, close
 from service.actions.register import NewTreatment
 from service.actions.upkeep import Upkeep, WorkerLock, free_locks, is_held
+from service.domain.protocol import FollowUpProtocol
 from service.domain.reminder import State
 from service.store import outbox
 from service.store.engine import Store
@@ -179,20 +180,30 @@ def test_a_suppressed_address_gets_no_note_and_no_row_a_round(world: World) -> N
     assert notes(world) == []
 
 
+def brows(world: World) -> FollowUpProtocol:
+    """A protocol like the shipped one, for another part of the body."""
+    return replace(world.service.catalogue.protocols[SMP], key="brows", area="brow")
+
+
+def treat_brows(world: World, client_id: int) -> None:
+    with world.store.write() as connection:
+        new = NewTreatment(client_id, brows(world), date(2026, 11, 19))
+        register.add_treatment(connection, world.clinic, new, "test", at("2026-11-19 16:00"))
+
+
+def run_both(world: World, now: str) -> Counter[str]:
+    """A round that knows both protocols."""
+    both = Upkeep({SMP: world.service.catalogue.protocols[SMP], "brows": brows(world)}, 1, lambda _: [])
+    with world.store.write() as connection:
+        return both.run(connection, at(now))
+
+
 def test_an_outage_owes_a_client_one_note_whatever_was_missed(world: World) -> None:
     client_id = world.client()
     world.treat(client_id, "2026-11-20")
-    brows = replace(world.service.catalogue.protocols[SMP], key="brows", area="brow")
-    with world.store.write() as connection:
-        new = NewTreatment(client_id, brows, date(2026, 11, 19))
-        revise_who = world.who("2026-11-19 16:00")
-        from service.actions.register import add_treatment
-
-        add_treatment(connection, world.clinic, new, "test", revise_who.now)
-    both = Upkeep({SMP: world.service.catalogue.protocols[SMP], "brows": brows}, 1, lambda _: [])
+    treat_brows(world, client_id)
     for now in ("2026-11-25 08:30", "2026-11-25 08:31"):
-        with world.store.write() as connection:
-            both.run(connection, at(now))
+        run_both(world, now)
     assert [(row.protocol, row.step) for row in world.rows(emails.c.kind == "catch_up")] == [(SMP, "catch-up-05")]
 
 
@@ -211,6 +222,8 @@ def test_a_note_that_is_going_out_while_the_day_is_corrected_is_not_planned_twic
     with world.store.write() as connection:
         who = world.who("2026-11-25 09:00")
         revise.correct_treatment(connection, world.clinic, planned.treatment_id, given, who)
+    assert run(world, "2026-11-25 09:01") == Counter()
+    put(world, "catch-up-05", state=State.SENT, lease_token=None, sent_at=at("2026-11-25 09:02"))
     # On the 26th it is day 5 again, and the corrected day 3 was missed.
     assert run(world, "2026-11-26 08:30")["catch_ups"] == 0
     assert [step for step, _ in notes(world)] == ["catch-up-05"]
@@ -220,15 +233,14 @@ def test_a_note_that_is_going_out_while_the_day_is_corrected_is_not_planned_twic
 def test_two_workers_whose_rounds_meet_plan_one_note(world: World) -> None:
     client_id = world.client()
     world.treat(client_id, "2026-11-20")
+    treat_brows(world, client_id)
+    with world.store.write() as connection:
+        outbox.expire(connection, at("2026-11-25 08:30"))
     with ThreadPoolExecutor(2) as threads:
         with world.store.write() as desk:
             lock_clients(desk, [client_id])
-            outbox.expire(desk, at("2026-11-25 08:30"))
-            desk.commit()
-        with world.store.write() as desk:
-            lock_clients(desk, [client_id])
-            rounds = [threads.submit(run, world, "2026-11-25 08:30") for _ in range(2)]
-            wait_until_somebody_waits(desk)
+            rounds = [threads.submit(run_both, world, "2026-11-25 08:30") for _ in range(2)]
+            wait_until_somebody_waits(desk, how_many=2)
         done = sum((running.result() for running in rounds), Counter[str]())
     assert done["catch_ups"] == 1
     assert len(notes(world)) == 1

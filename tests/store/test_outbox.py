@@ -345,6 +345,7 @@ def test_expiry_does_not_wait_for_somebody_who_is_stopping_a_client(store: Store
         outbox.lock_clients(desk, [client_id])
         outbox.end_open(desk, emails.c.id == stopping, Reason.STOPPED, LATE)
         with store.write() as worker:
+            worker.exec_driver_sql("SET LOCAL lock_timeout = '1s'")
             assert outbox.expire(worker, LATE) == {"missed": 1}
     with store.read() as connection:
         assert state_of(connection, stopping) == ("cancelled", "stopped")

@@ -144,7 +144,8 @@ def all_calls(connection: sa.Connection) -> list[tuple[int | None, str, str]]:
     return [(row.email_id, row.reason, row.state) for row in connection.execute(query)]
 
 
-def wait_until_somebody_waits(connection: sa.Connection) -> None:
-    """On PostgreSQL: until another transaction stands still before a lock; fails if none ever does."""
-    waiting = sa.text("SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted)")
-    assert any(connection.execute(waiting).scalar_one() for _ in range(100_000)), "nobody waits"
+def wait_until_somebody_waits(connection: sa.Connection, how_many: int = 1) -> None:
+    """On PostgreSQL: until other transactions stand still before a lock; fails if they never do."""
+    waiting = sa.text("SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted")
+    enough = (connection.execute(waiting).scalar_one() >= how_many for _ in range(100_000))
+    assert any(enough), "nobody waits"
