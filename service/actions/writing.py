@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Hashable
 from dataclasses import dataclass
 from datetime import date, datetime
 
 from service.domain.contact import Withheld
 from service.domain.hours import parse_hours
-from service.domain.letter import Letter, LetterKind, Sender, facts
+from service.domain.letter import PERSONAL, Letter, LetterKind, Sender, facts
 from service.domain.persons import greeting_name
 from service.domain.protocol import FollowUpProtocol
 from service.domain.reminder import Reason, State, ended
 from service.domain.schedule import local_day
 from service.errors import AftercareError
-from service.mail.compose import Head, NotComposed, compose
+from service.mail.compose import Head, compose
+from service.mail.draft import Draft, draft
 from service.mail.signing import Signer
 from service.mail.texts import CompiledText
 from service.store.clinics import Clinic
@@ -59,6 +61,8 @@ class Around:
     missed_on: date | None = None
 
 
+#: So many kinds of letter are kept ready; a clinic's busy day has a handful.
+KEPT = 500
 _LETTER_KINDS: dict[str, LetterKind] = {
     Kind.REMINDER: "reminder",
     Kind.CATCH_UP: "catch_up",
@@ -74,12 +78,21 @@ def text_name(row: ClaimedEmail, protocol: FollowUpProtocol) -> str | None:
     return step.text if step else None
 
 
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """What all e-mails of a clinic, a step and a day have in common. opening: their facts as JSON, not yet closed."""
+
+    content: dict[str, str]
+    opening: str
+    draft: Draft
+
+
 class Writer:
-    """Writes e-mails for clinics; keeps what is the same for a clinic on one day."""
+    """Writes e-mails for clinics; keeps what is the same for a clinic, a step and a day."""
 
     def __init__(self, signer: Signer) -> None:
         self._signer = signer
-        self._senders: dict[tuple[Clinic, date], Sender] = {}
+        self._shared: dict[Hashable, _Shared] = {}
 
     def write(
         self,
@@ -95,11 +108,13 @@ class Writer:
             if row.in_doubt:
                 return self._again(row, words)
             dated = now.astimezone(clinic.zone).replace(microsecond=0)
-            letter = self._letter(row, clinic, (words.compiled.language, dated.date()), around)
-            content = facts(letter, protocol) | _head_facts(row, clinic)
-            message_id = row.message_id or self._message_id(row, content["from_address"])
-            return self._compose(row, words, content, (dated, message_id))
-        except (AftercareError, NotComposed):
+            shared = self._in_common(row, clinic, protocol, words, (dated.date(), around))
+            mine = {"greeting_name": greeting_name(row.client_name, ""), "to_address": row.address}
+            message_id = row.message_id or self._message_id(row, shared.content["from_address"])
+            head = _head(shared.content | mine, words, (dated, message_id))
+            message = compose(head, shared.draft, words.compiled.personal(mine))
+            return _written(row, words, head, (message, shared.opening + json.dumps(mine, ensure_ascii=False)[1:]))
+        except AftercareError:
             return Withheld(ended(in_doubt=row.in_doubt, otherwise=State.HELD), Reason.RENDER_ERROR)
 
     def _again(self, row: ClaimedEmail, words: Words) -> Written | Withheld:
@@ -107,68 +122,86 @@ class Writer:
         content = json.loads(row.facts or "{}")
         if not content or content["to_address"] != row.address or row.dated is None or row.message_id is None:
             return Withheld(State.UNCONFIRMED, Reason.CHANGED)
-        written = self._compose(row, words, content, (datetime.fromisoformat(row.dated), row.message_id))
+        head = _head(content, words, (datetime.fromisoformat(row.dated), row.message_id))
+        program, values = words.compiled.prepare(content)
+        written = _written(row, words, head, (compose(head, program, values), row.facts or ""))
         return written if written.digest == row.digest else Withheld(State.UNCONFIRMED, Reason.CHANGED)
 
-    def _compose(
-        self, row: ClaimedEmail, words: Words, content: dict[str, str], stamp: tuple[datetime, str]
-    ) -> Written:
-        dated, message_id = stamp
-        program, values = words.compiled.prepare(content)
-        head = Head(
-            sender_name=content["sender_name"],
-            from_address=content["from_address"],
-            to_address=content["to_address"],
-            reply_to=content["reply_to"],
-            date=dated,
-            message_id=message_id,
-            language=words.compiled.language,
-            stop_mailto=content["stop_mailto"] or None,
-            stop_url=content["stop_url"] or None,
-        )
-        message = compose(head, program, values)
-        return Written(
-            row=row,
-            message=message,
-            mail_from=head.from_address,
-            message_id=message_id,
-            text_id=words.version.id if words.version else None,
-            text_version=words.version.version if words.version else None,
-            frame_version=words.compiled.frame_version,
-            facts=json.dumps(content, ensure_ascii=False, separators=(",", ":")),
-            dated=dated.isoformat(),
-            digest=hashlib.sha256(message).hexdigest(),
-        )
+    def _in_common(
+        self,
+        row: ClaimedEmail,
+        clinic: Clinic,
+        protocol: FollowUpProtocol | None,
+        words: Words,
+        said: tuple[date, Around],
+    ) -> _Shared:
+        for_on = local_day(row.due_at, clinic.zone)
+        key = (clinic, row.kind, row.protocol, row.step, row.treated_on, for_on, words.compiled, said)
+        known = self._shared.get(key)
+        if known is None:
+            if len(self._shared) > KEPT:
+                self._shared.clear()
+            letter = _letter(row, clinic, (words.compiled.language, for_on), said)
+            content = facts(letter, protocol) | {"from_address": clinic.from_address or clinic.reply_to}
+            program, values = words.compiled.prepare(content)
+            common = {name: value for name, value in values.items() if name not in PERSONAL}
+            del content["greeting_name"]
+            opening = json.dumps(content, ensure_ascii=False)[:-1] + ", "
+            known = self._shared[key] = _Shared(content, opening, draft(program, common))
+        return known
 
     def _message_id(self, row: ClaimedEmail, from_address: str) -> str:
         # The instant of planning keeps ids apart that a restored database hands out twice.
         return self._signer.message_id(row.id, row.planned_at.isoformat(), from_address.partition("@")[2])
 
-    def _letter(self, row: ClaimedEmail, clinic: Clinic, said: tuple[str, date], around: Around) -> Letter:
-        language, dated_on = said
-        kind = _LETTER_KINDS[row.kind]
-        for_on = local_day(row.due_at, clinic.zone)
-        return Letter(
-            kind=kind,
-            protocol=row.protocol or "",
-            day=row.day or 0,
-            language=language,
-            greeting_name=greeting_name(row.client_name, ""),
-            treated_on=row.treated_on,
-            for_on=for_on,
-            missed_on=around.missed_on,
-            next_on=around.next_on,
-            sender=self._sender(clinic, dated_on),
-            stop_mailto=f"mailto:{clinic.reply_to}?subject=Stop",
-        )
 
-    def _sender(self, clinic: Clinic, on: date) -> Sender:
-        known = self._senders.get((clinic, on))
-        if known is None:
-            if len(self._senders) > 1000:
-                self._senders.clear()
-            known = self._senders[clinic, on] = sender(clinic, on)
-        return known
+def _letter(row: ClaimedEmail, clinic: Clinic, to: tuple[str, date], said: tuple[date, Around]) -> Letter:
+    """The letter without its client. to: language, the day it is for; said: its Date's day, what is around it."""
+    (language, for_on), (dated_on, around) = to, said
+    return Letter(
+        kind=_LETTER_KINDS[row.kind],
+        protocol=row.protocol or "",
+        day=row.day or 0,
+        language=language,
+        greeting_name="",
+        treated_on=row.treated_on,
+        for_on=for_on,
+        missed_on=around.missed_on,
+        next_on=around.next_on,
+        sender=sender(clinic, dated_on),
+        stop_mailto=f"mailto:{clinic.reply_to}?subject=Stop",
+    )
+
+
+def _head(content: dict[str, str], words: Words, stamp: tuple[datetime, str]) -> Head:
+    dated, message_id = stamp
+    return Head(
+        sender_name=content["sender_name"],
+        from_address=content["from_address"],
+        to_address=content["to_address"],
+        reply_to=content["reply_to"],
+        date=dated,
+        message_id=message_id,
+        language=words.compiled.language,
+        stop_mailto=content["stop_mailto"] or None,
+        stop_url=content["stop_url"] or None,
+    )
+
+
+def _written(row: ClaimedEmail, words: Words, head: Head, made: tuple[bytes, str]) -> Written:
+    message, content = made
+    return Written(
+        row=row,
+        message=message,
+        mail_from=head.from_address,
+        message_id=head.message_id,
+        text_id=words.version.id if words.version else None,
+        text_version=words.version.version if words.version else None,
+        frame_version=words.compiled.frame_version,
+        facts=content,
+        dated=head.date.isoformat(),
+        digest=hashlib.sha256(message).hexdigest(),
+    )
 
 
 def sender(clinic: Clinic, on: date) -> Sender:
@@ -185,10 +218,6 @@ def sender(clinic: Clinic, on: date) -> Sender:
         wash_line=clinic.wash_advice,
         reply_to=clinic.reply_to,
     )
-
-
-def _head_facts(row: ClaimedEmail, clinic: Clinic) -> dict[str, str]:
-    return {"to_address": row.address, "from_address": clinic.from_address or clinic.reply_to}
 
 
 def frozen_values(written: Written, marked_at: datetime) -> dict[str, object]:

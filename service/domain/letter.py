@@ -91,6 +91,10 @@ _CARE = {
 }
 
 
+#: Slots whose value is one client's own; all others are the same for a clinic, a step and a day.
+PERSONAL = frozenset({"greeting_name"})
+
+
 def slot_kinds(protocol: FollowUpProtocol | None, kind: LetterKind) -> dict[str, SlotKind]:
     """Every slot that a text of this kind, or its frame, may use."""
     kinds = dict(_EVERY_KIND)

@@ -12,21 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
-from functools import lru_cache
 from hashlib import sha256
 
-from service.errors import AftercareError
-from service.mail.encoding import display_name, header_text, quoted_printable
-from service.mail.program import Piece, Program, fill, slot_value
-
-
-class NotComposed(AftercareError):
-    """A header value or the last check refused this message. field: the header, or "message". Names no person."""
-
-    code = "not_composed"
-
-    def __init__(self, where: str, why: str) -> None:
-        super().__init__(f"{where}: {why}", field=where)
+from service.mail.draft import Draft, NotComposed, draft, fill_draft
+from service.mail.encoding import display_name, header_text
+from service.mail.program import Program, fill
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +56,13 @@ _STOP_URL = re.compile(r"https://[A-Za-z0-9](?:(?![<>\",\\ ])[!-~]){0,400}")
 _STOP_MAILTO = re.compile(r"mailto:(?:(?![<>\",\\ ])[!-~]){3,400}")
 
 
-def compose(head: Head, program: Program, values: Mapping[str, str]) -> bytes:
+def compose(head: Head, words: Program | Draft, values: Mapping[str, str]) -> bytes:
     """The message, CRLF line ends, 7-bit. Raises NotComposed; KeyError for a slot without a value (a bug)."""
-    block = _header_block(head, fill(program.subject, values))
+    if isinstance(words, Program):
+        words = draft(words, {})
+    block = _header_block(head, fill(words.subject, values))
     mark = b"--" + _boundary(head.message_id).encode("ascii")
-    try:
-        encoded: dict[str, bytes] = {}
-        text, html = _body(program.text, values, encoded), _body(program.html, values, encoded)
-    except UnicodeEncodeError:
-        raise NotComposed("message", "half a character (a lone surrogate) in the text") from None
+    text, html = fill_draft(words.text, values), fill_draft(words.html, values)
     lines = (block, mark, *_TEXT_PART, text, mark, *_HTML_PART, html, mark + b"--", b"")
     message = b"\r\n".join(lines)
     check(message, head)
@@ -88,9 +76,10 @@ def check(message: bytes, head: Head) -> None:
     """
     if not message.isascii() or b"\0" in message:
         raise NotComposed("message", "not 7-bit")
-    lines = message.splitlines()
-    if b"\r\n".join([*lines, b""]) != message:
+    ends = message.count(b"\r\n")
+    if not message.endswith(b"\r\n") or message.count(b"\r") != ends or message.count(b"\n") != ends:
         raise NotComposed("message", "a bare CR or LF")
+    lines = message.split(b"\r\n")[:-1]
     end = lines.index(b"") if b"" in lines else len(lines)
     header, body = [line.decode("ascii") for line in lines[:end]], lines[end + 1 :]
     found = _unfolded(header)
@@ -202,33 +191,3 @@ def _matching(where: str, pattern: re.Pattern[str], value: str) -> str:
 def _boundary(message_id: str) -> str:
     """No quoted-printable text can hold it: there, "=" is followed by a hexadecimal digit or the line's end."""
     return "=_" + sha256(message_id.encode("utf-8", "replace")).hexdigest()[:32]
-
-
-@lru_cache(maxsize=8192)
-def _static(piece: str) -> bytes:
-    return quoted_printable(piece)
-
-
-def _body(pieces: Sequence[Piece], values: Mapping[str, str], encoded: dict[str, bytes]) -> bytes:
-    """One part. Every piece begins on a line of its own, so pieces never meet inside a line.
-
-    encoded: values of this message that are encoded already; most stand in both parts.
-    """
-    chunks: list[bytes] = []
-    for piece in pieces:
-        if isinstance(piece, str):
-            chunks.append(_static(piece))
-            continue
-        value = slot_value(piece, values)
-        found = encoded.get(value)
-        if found is None:
-            found = encoded[value] = quoted_printable(value)
-        chunks.append(found)
-    body = b"".join(chunks)
-    if not body.endswith(b"=\r\n"):
-        return body
-    # A part may not end in a soft break (RFC 2045 6.7 rule 5), nor in a bare space or tab (rule 3).
-    body = body[:-3]
-    if body.endswith((b" ", b"\t")):
-        return body[:-1] + b"=\r\n" + (b"=20" if body.endswith(b" ") else b"=09")
-    return body

@@ -30,12 +30,15 @@ class Parcel:
             raise ValueError("an envelope address is empty or has a space, bracket or control character")
         if not self.message.isascii() or not self.message.endswith(b"\r\n"):
             raise ValueError("a message is 7-bit bytes and ends with CRLF")
-        if b"\r\n".join([*self.message.splitlines(), b""]) != self.message:
+        ends = self.message.count(b"\r\n")
+        if self.message.count(b"\r") != ends or self.message.count(b"\n") != ends:
             raise ValueError("a message has CRLF line ends only")
 
     def content(self) -> bytes:
         """The message as it travels: dots doubled where a line begins with one, and the final dot."""
         if self.stuffed:
+            return self.message + b".\r\n"
+        if b"\n." not in self.message and not self.message.startswith(b"."):
             return self.message + b".\r\n"
         first = b"." if self.message.startswith(b".") else b""
         return first + self.message.replace(b"\n.", b"\n..") + b".\r\n"

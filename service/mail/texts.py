@@ -16,7 +16,7 @@ from jinja2 import DictLoader, StrictUndefined, TemplateError, meta
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import escape
 
-from service.domain.letter import LetterKind, SlotKind, slot_kinds
+from service.domain.letter import PERSONAL, LetterKind, SlotKind, slot_kinds
 from service.domain.protocol import FollowUpProtocol
 from service.errors import BadText
 from service.mail.contract import check_bands, check_slots
@@ -118,6 +118,10 @@ class CompiledText:
     def values(self, facts: Mapping[str, str]) -> dict[str, str]:
         """What stands in each slot. Raises BadText (field: the slot) if one that is needed is empty."""
         return display(facts, self.kinds, self.words)
+
+    def personal(self, facts: Mapping[str, str]) -> dict[str, str]:
+        """What stands in the slots that are one client's own."""
+        return display(facts, {slot: kind for slot, kind in self.kinds.items() if slot in PERSONAL}, self.words)
 
     def prepare(self, facts: Mapping[str, str]) -> tuple[Program, dict[str, str]]:
         """The program for these facts, and the values to fill it with."""

@@ -6,6 +6,7 @@ Everything runs on loopback and in folders of its own; every process it starts e
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 from collections.abc import Callable
@@ -87,6 +88,7 @@ PARTS: dict[str, Callable[[Bench], None]] = {
 
 def main() -> int:
     options = _options()
+    os.umask(0o077)  # what it makes holds made-up clients only, but is made like the real thing
     try:
         for name in ("smtp-sink", "smtp-source"):
             tool(name)

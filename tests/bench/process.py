@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 PYTHON = sys.executable
@@ -38,14 +40,30 @@ def measure(command: Sequence[str], environment: Mapping[str, str], limit: float
     with tempfile.TemporaryDirectory(prefix="aftercare-bench-") as folder:
         told = Path(folder) / "cost.json"
         launcher = [PYTHON, "-I", "-S", __file__, str(told), *command]
-        done = subprocess.run(launcher, env=environment, capture_output=True, text=True, timeout=limit, check=False)
-        if done.returncode:
-            raise Failed(f"{' '.join(command)} ended with {done.returncode}: {done.stderr[-2000:]}")
+        status, output, problem = _run(launcher, environment, limit)
+        if status:
+            raise Failed(f"{' '.join(command)} ended with {status}: {problem[-2000:]}")
         cost = json.loads(told.read_text())
-    return Cost(cost["wall"], cost["cpu"], cost["rss"], done.stdout)
+    return Cost(cost["wall"], cost["cpu"], cost["rss"], output)
 
 
-_COMPILED = tempfile.TemporaryDirectory(prefix="aftercare-bench-pyc-")
+def _run(command: Sequence[str], environment: Mapping[str, str], limit: float) -> tuple[int, str, str]:
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
+    try:
+        output, problem = process.communicate(timeout=limit)
+    except subprocess.TimeoutExpired:
+        raise Failed(f"{' '.join(command)} took longer than {limit:.0f} seconds") from None
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)  # the launcher and what it launched
+            process.wait()
+    return process.returncode, output, problem
+
+
+@cache
+def _compiled() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="aftercare-bench-pyc-")
 
 
 def clean_environment(**settings: str) -> dict[str, str]:
@@ -55,16 +73,16 @@ def clean_environment(**settings: str) -> dict[str, str]:
     """
     ours = ("AFTERCARE_", "PYTHONDONTWRITEBYTECODE")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    compiled = {"PYTHONPYCACHEPREFIX": _COMPILED.name}
-    return kept | compiled | {f"AFTERCARE_{name.upper()}": value for name, value in settings.items()}
+    kept["PYTHONPYCACHEPREFIX"] = _compiled().name
+    return kept | {f"AFTERCARE_{name.upper()}": value for name, value in settings.items()}
 
 
 def _launch(told: str, command: Sequence[str]) -> int:
     began = time.perf_counter()
-    pid = os.posix_spawnp(command[0], command, os.environ)
+    pid = os.posix_spawnp(command[0], list(command), os.environ)
     _, status, used = os.wait4(pid, 0)
     wall = time.perf_counter() - began
-    with open(told, "w") as file:  # noqa: PTH123 - the launcher stays small: no pathlib's worth of memory matters less
+    with open(told, "w") as file:  # noqa: PTH123 - the launcher imports as little as it can
         json.dump({"wall": wall, "cpu": used.ru_utime + used.ru_stime, "rss": used.ru_maxrss * 1024}, file)
     return os.waitstatus_to_exitcode(status)
 

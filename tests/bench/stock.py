@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -127,7 +128,7 @@ _EMAILS = sa.text(
     {_SERIES} SELECT :clinic, i, i, 'reminder', '{PROTOCOL}', :step, :day, 'en', :state,
     :due, :until, :due, :now, :sent, :sent FROM n"""
 )
-_TYPES = {
+_TYPES: dict[str, sa.types.TypeEngine[Any]] = {
     "on": sa.Date(),
     **dict.fromkeys(("now", "due", "until", "sent"), Instant()),
     **dict.fromkeys(("first", "last", "clinic", "day"), sa.Integer()),

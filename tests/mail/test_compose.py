@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.mail import compose as module
-from service.mail.compose import Head, NotComposed, check, compose
+from service.mail.compose import Head, check, compose
+from service.mail.draft import NotComposed
 from service.mail.program import Piece, Program, Slot, fill
 
 HEAD = Head(
@@ -272,14 +273,6 @@ def test_a_sender_name_and_address_too_long_for_one_line_are_folded_between_them
 def test_without_a_sender_name_the_address_stands_alone() -> None:
     message = compose(dataclasses.replace(HEAD, sender_name=""), PROGRAM, VALUES)
     assert message.startswith(b"From: care@clinic.example\r\n")
-
-
-def test_client_values_are_not_remembered() -> None:
-    module._static.cache_clear()
-    compose(HEAD, PROGRAM, VALUES)
-    size = module._static.cache_info().currsize
-    compose(HEAD, PROGRAM, {"name": "Somebody Else", "clinic": "Another"})
-    assert module._static.cache_info().currsize == size
 
 
 MARK = b"--" + module._boundary(HEAD.message_id).encode()

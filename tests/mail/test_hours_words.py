@@ -38,7 +38,9 @@ def test_the_sentence_reads_as_people_speak(raw: str, sentence: str) -> None:
 
 
 def test_no_sentence_grows_past_twenty_words() -> None:
-    hours = "; ".join(f"{day} 0{number}:30-1{number}:30" for number, day in enumerate(["mon", "tue", "wed", "thu", "fri"], 3))
+    hours = "; ".join(
+        f"{day} 0{number}:30-1{number}:30" for number, day in enumerate(["mon", "tue", "wed", "thu", "fri"], 3)
+    )
     assert all(len(sentence.split()) <= 20 for sentence in ENGLISH.sentence(hours).split(". "))
 
 
