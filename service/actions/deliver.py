@@ -219,7 +219,8 @@ class _Round:
             return answer is Answer.MARKED
 
         row, worker = written.row, self._worker
-        heard = await conversation.send(Parcel(written.mail_from, row.address, written.message), mark)
+        parcel = Parcel(written.mail_from, row.address, written.message, stuffed=True)  # compose's gate has read it
+        heard = await conversation.send(parcel, mark)
         if answer is Answer.WITHHELD:
             return  # the book has written why
         if answer is Answer.REFUSED:

@@ -76,10 +76,11 @@ def check(message: bytes, head: Head) -> None:
     """
     if not message.isascii() or b"\0" in message:
         raise NotComposed("message", "not 7-bit")
-    ends = message.count(b"\r\n")
-    if not message.endswith(b"\r\n") or message.count(b"\r") != ends or message.count(b"\n") != ends:
+    lines = message.split(b"\r\n")
+    if lines.pop() or message.count(b"\r") != len(lines) or message.count(b"\n") != len(lines):
         raise NotComposed("message", "a bare CR or LF")
-    lines = message.split(b"\r\n")[:-1]
+    if b"\r\n." in message:
+        raise NotComposed("message", "a line that begins with a dot")
     end = lines.index(b"") if b"" in lines else len(lines)
     header, body = [line.decode("ascii") for line in lines[:end]], lines[end + 1 :]
     found = _unfolded(header)

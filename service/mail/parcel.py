@@ -14,7 +14,8 @@ _SENDER = re.compile(rf"(?:{_MAILBOX.pattern})?")
 
 @dataclass(frozen=True)
 class Parcel:
-    """One message for one recipient. message: 7-bit, complete CRLF lines. stuffed: no line needs its dot doubled.
+    """One message for one recipient. message: 7-bit, complete CRLF lines. stuffed: its writer has
+    made sure of CRLF line ends and that no line needs its dot doubled.
 
     mail_from may be empty: nobody wants the bounces.
     """
@@ -30,6 +31,8 @@ class Parcel:
             raise ValueError("an envelope address is empty or has a space, bracket or control character")
         if not self.message.isascii() or not self.message.endswith(b"\r\n"):
             raise ValueError("a message is 7-bit bytes and ends with CRLF")
+        if self.stuffed:
+            return
         ends = self.message.count(b"\r\n")
         if self.message.count(b"\r") != ends or self.message.count(b"\n") != ends:
             raise ValueError("a message has CRLF line ends only")
@@ -37,8 +40,6 @@ class Parcel:
     def content(self) -> bytes:
         """The message as it travels: dots doubled where a line begins with one, and the final dot."""
         if self.stuffed:
-            return self.message + b".\r\n"
-        if b"\n." not in self.message and not self.message.startswith(b"."):
             return self.message + b".\r\n"
         first = b"." if self.message.startswith(b".") else b""
         return first + self.message.replace(b"\n.", b"\n..") + b".\r\n"

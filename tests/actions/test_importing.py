@@ -352,6 +352,22 @@ def test_the_reason_of_a_row_is_the_one_that_held_when_its_turn_came(world: Worl
     assert {reason for *_, reason in _plans(world)} == {"stopped"}
 
 
+def test_a_cancelled_treatment_may_be_imported_again_and_supersedes_nothing(world: World) -> None:
+    _import(world, _row(on="2026-11-21"))
+    with world.store.write() as connection:
+        revise.cancel_treatment(connection, world.clinic, 1, _protocols(world)[SMP], Who("desk", NOW))
+    report = _import(world, _row(on="2026-11-20"), _row(on="2026-11-21"))
+    assert (report.accepted, report.unchanged) == (2, 0)
+    with world.store.write() as connection:
+        revise.cancel_treatment(connection, world.clinic, 3, _protocols(world)[SMP], Who("desk", NOW))
+    _import(world, _row(on="2026-11-19"), _row(on="2026-11-20", treatment=TATTOO))
+    assert [state for state in _states(world) if "planned" in state] == [
+        "20 day-01 planned",
+        "20 day-03 planned",
+        "20 day-10 planned",
+    ]
+
+
 def test_faults_are_reported_in_the_order_of_their_rows(world: World) -> None:
     report = _import(world, _row(on="1950-01-01"), _row(on="never"), _row(on="1960-01-01"))
     assert [fault.row for fault in report.errors] == [2, 3, 4]
