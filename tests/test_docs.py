@@ -32,7 +32,9 @@ def test_every_command_in_the_readme_exists() -> None:
     assert set(lines) <= set(COMMANDS)
 
 
-@pytest.mark.parametrize("path", sorted(set(re.findall(r"`((?:service|templates|requirements|tests)/[^`<… ]*)`", README))))
+@pytest.mark.parametrize(
+    "path", sorted(set(re.findall(r"`((?:service|templates|requirements|tests)/[^`<… ]*)`", README)))
+)
 def test_every_path_in_the_readme_is_there(path: str) -> None:
     assert (ROOT / path).exists()
 

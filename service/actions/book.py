@@ -24,7 +24,8 @@ from service.domain.reminder import State
 from service.errors import Unavailable
 from service.store.calls import cover
 from service.store.engine import Store
-from service.store.ledger import LastLook, Outcome, last_look, mark, record
+from service.store.ledger import Outcome, record
+from service.store.marking import LastLook, last_look, mark
 
 log = structlog.get_logger()
 #: How long outcomes may wait for company when no mark is waiting, seconds.

@@ -32,6 +32,7 @@ from service.mail.signing import Signer
 from service.store import clinics, outbox
 from service.store.engine import Store
 from service.store.outbox import ClaimedEmail, Lease
+from service.store.owed import owed_catch_ups
 from service.store.schema import migrate
 from service.store.tables import APPEND_ONLY, calls, clients, emails, metadata
 
@@ -141,7 +142,7 @@ def _next_event(copy: Store, span: Span, at: datetime) -> datetime | None:
     ]
     with copy.read() as connection:
         found = [connection.execute(query).scalar_one() for query in moments]
-        if outbox.owed_catch_ups(connection, at, OWED_WITHIN):
+        if owed_catch_ups(connection, at, OWED_WITHIN):
             # What cannot be made up for today may be tomorrow.
             zones = {clinic.zone for clinic in clinics.every(connection)}
             found += [instant(local_day(at, zone) + timedelta(days=1), time(), zone) for zone in zones]

@@ -14,8 +14,9 @@ import sqlalchemy as sa
 from service.actions.register import entry_row
 from service.domain.protocol import FollowUpProtocol
 from service.domain.schedule import catch_up
-from service.store import clients, clinics, ledger, outbox
-from service.store.outbox import Owed
+from service.store import clients, clinics, outbox
+from service.store.owed import Owed, has_step, owed_catch_ups
+from service.store.rescue import holders, rescue
 
 #: No protocol plans a catch-up later than this after a missed step.
 OWED_WITHIN = timedelta(days=21)
@@ -32,18 +33,18 @@ class Upkeep:
     def run(self, connection: sa.Connection, now: datetime) -> Counter[str]:
         """One transaction. Returns rows by new state (`missed`, `in_doubt`, …) and `catch_ups` planned."""
         counts: Counter[str] = Counter()
-        lost = self.lost_workers(ledger.holders(connection))
-        counts.update(ledger.rescue(connection, lost, self.doubt_cap, now))
+        lost = self.lost_workers(holders(connection))
+        counts.update(rescue(connection, lost, self.doubt_cap, now))
         counts.update(outbox.expire(connection, now))
         counts["catch_ups"] += self._catch_ups(connection, now)
         return counts
 
     def _catch_ups(self, connection: sa.Connection, now: datetime) -> int:
-        found = outbox.owed_catch_ups(connection, now, OWED_WITHIN)
+        found = owed_catch_ups(connection, now, OWED_WITHIN)
         if found:
             # Asked again under the clients' locks: another worker's round may have planned the same notes.
             outbox.lock_clients(connection, (owed.client_id for owed in found))
-            found = outbox.owed_catch_ups(connection, now, OWED_WITHIN)
+            found = owed_catch_ups(connection, now, OWED_WITHIN)
         given: set[int] = set()
         for owed in found:
             if owed.client_id not in given and self._catch_up(connection, owed, now):
@@ -65,7 +66,7 @@ class Upkeep:
         newest = clients.live_treatments(connection, owed.client_id, protocol.area)
         if not newest or newest[-1]["id"] != owed.treatment_id:
             return False  # P7: a newer treatment of the same area speaks now
-        if outbox.has_step(connection, owed.treatment_id, entry.step):
+        if has_step(connection, owed.treatment_id, entry.step):
             return False  # today's note went out before the treatment's day was corrected
         outbox.add(connection, [entry_row(client, (owed.treatment_id, protocol), entry, now)])
         return True

@@ -221,7 +221,7 @@ def sender(clinic: Clinic, on: date) -> Sender:
 
 
 def frozen_values(written: Written, marked_at: datetime) -> dict[str, object]:
-    """The parameters of the mark (store/ledger.mark)."""
+    """The parameters of the mark (store/marking.mark)."""
     return {
         "b_id": written.row.id,
         "b_marked_at": marked_at,

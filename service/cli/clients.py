@@ -37,10 +37,11 @@ def client_command() -> None:
 @click.option("--guardian", default="", help="Name of the guardian of a minor.")
 @click.option("--consent-on", metavar="DATE", help="Day the client agreed; default: today.")
 @click.option("--no-consent", is_flag=True, help="The client said no: nothing will be sent.")
+@click.option("--hello", "with_hello", is_flag=True, help="Send a neutral hello, to see that the address works.")
 @desk_options
 def add_client(json_: bool, now: str | None, clinic_id: int | None, **given: Any) -> None:
     """Register a client. That the client agreed is recorded as said by you, unless you say otherwise."""
-    from service.actions import register
+    from service.actions import hello, register
 
     if given["no_consent"] and given["consent_on"]:
         raise click.UsageError("--no-consent and --consent-on contradict each other.")
@@ -57,6 +58,8 @@ def add_client(json_: bool, now: str | None, clinic_id: int | None, **given: Any
     )
     with writing(clinic_id, now) as (desk, connection):
         client = register.add_client(connection, desk.clinic, new, desk.actor, desk.now)
+        if given["with_hello"]:
+            hello.say_hello(connection, desk.clinic, client["id"], desk.now)
     _show(client, json_)
 
 

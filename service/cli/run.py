@@ -116,7 +116,7 @@ def test_email_command(address: str, json_: bool, clinic_id: int | None) -> None
         relay_is_set = desk.service.settings.relay_host is not None
     if not told.accepted:
         raise Unavailable(
-            f"{told.relay} did not take it ({told.stage}: {told.code or ''} {told.words})",
+            f"{told.relay} did not take it ({told.stage}: {f'{told.code} ' if told.code else ''}{told.words})",
             field="AFTERCARE_RELAY_HOST",
             next_step=told.next_step,
         )

@@ -12,8 +12,6 @@ from service.cli.output import example, print_document, print_lines, print_table
 from service.errors import BadConfiguration, BadInput
 
 if TYPE_CHECKING:
-    import sqlalchemy as sa
-
     from service.actions.revise import Who
     from service.store.clinics import Clinic
     from service.wiring import Service
@@ -93,7 +91,7 @@ def _chosen(known: list[Clinic], name: str | None) -> Clinic | None:
 
 
 def _set_up(
-    connection: sa.Connection,
+    connection: Any,
     service: Service,
     which: tuple[Clinic | None, str],
     wanted: tuple[dict[str, str], str | None],

@@ -50,6 +50,7 @@ _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _HOST = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*"
 _ADDRESS = re.compile(rf"(?=.{{3,254}}\Z)(?=[^@]{{1,64}}@){_ATOM}(?:\.{_ATOM})*@{_HOST}")
 _MESSAGE_ID = re.compile(rf"(?=.{{5,250}}\Z)<{_ATOM}(?:\.{_ATOM})*@{_HOST}>")
+_NO_LINE_END = bytes(byte for byte in range(256) if byte not in b"\r\n")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{1,8}){0,4}")
 # Printable ASCII without what would end or split a List-Unsubscribe entry (RFC 2369).
 _STOP_URL = re.compile(r"https://[A-Za-z0-9](?:(?![<>\",\\ ])[!-~]){0,400}")
@@ -76,13 +77,13 @@ def check(message: bytes, head: Head) -> None:
     """
     if not message.isascii() or b"\0" in message:
         raise NotComposed("message", "not 7-bit")
-    lines = message.split(b"\r\n")
-    if lines.pop() or message.count(b"\r") != len(lines) or message.count(b"\n") != len(lines):
+    ends = message.translate(None, _NO_LINE_END)
+    if not message.endswith(b"\r\n") or ends != b"\r\n" * (len(ends) // 2):
         raise NotComposed("message", "a bare CR or LF")
     if b"\r\n." in message:
         raise NotComposed("message", "a line that begins with a dot")
-    end = lines.index(b"") if b"" in lines else len(lines)
-    header, body = [line.decode("ascii") for line in lines[:end]], lines[end + 1 :]
+    block, _, body = message.partition(b"\r\n\r\n")
+    header = block.decode("ascii").split("\r\n")
     found = _unfolded(header)
     if [name for name, _ in found] != _expected_names(head):
         raise NotComposed("message", "not exactly our headers, each once, in our order")
@@ -93,16 +94,18 @@ def check(message: bytes, head: Head) -> None:
             raise NotComposed(name, "reads differently in the finished message")
     if not (said["From"].endswith(f" <{head.from_address}>") or said["From"] == head.from_address):
         raise NotComposed("From", "reads differently in the finished message")
-    _check_parts(message, body, b"--" + _boundary(head.message_id).encode("ascii"))
+    _check_parts(body, message.count(b"--" + _boundary(head.message_id).encode("ascii")), head)
 
 
-def _check_parts(message: bytes, lines: Sequence[bytes], mark: bytes) -> None:
-    if message.count(mark) != 3 or lines.count(mark) != 2 or lines[-1] != mark + b"--" or lines[0] != mark:
+def _check_parts(body: bytes, marks: int, head: Head) -> None:
+    """Two parts with our own two lines each, between three boundaries, and nothing before or after them."""
+    mark = b"--" + _boundary(head.message_id).encode("ascii")
+    first, second = (b"\r\n".join([mark, *part, b""]) for part in (_TEXT_PART, _HTML_PART))
+    if marks != 3 or not body.startswith(first) or not body.endswith(b"\r\n" + mark + b"--\r\n"):
         raise NotComposed("message", "the boundary does not stand exactly three times, first and last among them")
-    second = lines.index(mark, 1)
-    if tuple(lines[1:4]) != _TEXT_PART or tuple(lines[second + 1 : second + 4]) != _HTML_PART:
+    if body.count(b"\r\n" + second) != 1:
         raise NotComposed("message", "a part does not begin with our two lines")
-    if max(map(len, lines)) > 76:
+    if max(map(len, body.split(b"\r\n"))) > 76:
         raise NotComposed("message", "a body line longer than 76")
 
 

@@ -164,6 +164,15 @@ def _explained(url: sa.URL) -> Iterator[None]:
             field="AFTERCARE_DATABASE_URL",
             next_step="Check that it runs, that this user may write it, and that its disk is not full.",
         ) from error
+    except sa.exc.DatabaseError as error:
+        if type(error) is not sa.exc.DatabaseError:
+            raise  # a constraint or a mistake in a statement: its own matter
+        where = url.render_as_string(hide_password=True)
+        raise Unavailable(
+            f"{where} is not a database, or it is damaged",
+            field="AFTERCARE_DATABASE_URL",
+            next_step="Name another file, or restore the last backup.",
+        ) from error
 
 
 def make_private(path: Path) -> None:

@@ -1,120 +1,23 @@
-"""The book of a delivery: last look and mark before a message, outcome after it, rescue of what a lost worker left.
+"""The book of a delivery after each message: outcome, attempt, and what follows from a refusal.
 
 Each function runs inside one short transaction that many conversations share. Nothing here talks to a relay.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
 
-from service.domain.reminder import Reason, State, doubt_wait, lapsed
+from service.domain.reminder import Reason, State
 from service.store.calls import open_calls
-from service.store.engine import database_clock
 from service.store.outbox import NO_LEASE, end_open, lock_clients
-from service.store.tables import LEASED, Kind, attempts, clients, emails, suppressions, treatments
+from service.store.tables import LEASED, Kind, attempts, clients, emails, suppressions
 
 _leased = sa.text(LEASED)
-
-
-@dataclass(frozen=True, slots=True)
-class LastLook:
-    """A claimed row and its world in the transaction of the mark."""
-
-    id: int
-    state: str
-    token: str | None
-    kind: str
-    due_at: datetime
-    useful_until: datetime
-    doubt_since: datetime | None
-    address: str
-    stopped_at: datetime | None
-    paused_at: datetime | None
-    erased_at: datetime | None
-    consented: bool
-    cancelled_at: datetime | None
-    suppressed: bool
-
-
-_SUPPRESSED = (
-    sa.select(sa.literal(1))
-    .where(
-        suppressions.c.clinic_id == clients.c.clinic_id,
-        suppressions.c.email_folded == clients.c.email_folded,
-        suppressions.c.lifted_at.is_(None),
-    )
-    .exists()
-)
-# Built once, like every statement that each commit runs: building one costs more than running it.
-_LAST_LOOK: sa.Select[*tuple[Any, ...]] = (
-    sa.select(
-        emails.c.id,
-        emails.c.state,
-        emails.c.lease_token,
-        emails.c.kind,
-        emails.c.due_at,
-        emails.c.useful_until,
-        emails.c.doubt_since,
-        clients.c.email,
-        clients.c.stopped_at,
-        clients.c.paused_at,
-        clients.c.erased_at,
-        clients.c.consent_on.is_not(None),
-        treatments.c.cancelled_at,
-        _SUPPRESSED,
-    )
-    .select_from(emails.join(clients, clients.c.id == emails.c.client_id))
-    .outerjoin(treatments, treatments.c.id == emails.c.treatment_id)
-    .where(emails.c.id.in_(sa.bindparam("b_ids", expanding=True)))
-    .with_for_update(of=emails)
-)
-
-
-def last_look(connection: sa.Connection, wanted: Sequence[tuple[int, int]]) -> dict[int, LastLook]:
-    """Lock the clients and rows of `wanted` (client id, e-mail id) and read what the mark must still agree with."""
-    lock_clients(connection, (client_id for client_id, _ in wanted))
-    ids = [email_id for _, email_id in wanted]
-    return {row[0]: LastLook(*row) for row in connection.execute(_LAST_LOOK, {"b_ids": ids})}
-
-
-_MARK = (
-    sa.update(emails)
-    .where(emails.c.id == sa.bindparam("b_id"))
-    .values(
-        state=State.SENDING,
-        marked_at=sa.bindparam("b_marked_at"),
-        message_id=sa.bindparam("b_message_id"),
-        text_id=sa.bindparam("b_text_id"),
-        text_version=sa.bindparam("b_text_version"),
-        frame_version=sa.bindparam("b_frame_version"),
-        facts=sa.bindparam("b_facts"),
-        dated=sa.bindparam("b_dated"),
-        digest=sa.bindparam("b_digest"),
-        # Marking a row that is in doubt uses up one of its repeats, whatever becomes of it.
-        doubt_retries=emails.c.doubt_retries + sa.case((emails.c.doubt_since.is_(None), 0), else_=1),
-    )
-)
-
-
-def mark(connection: sa.Connection, rows: Sequence[dict[str, Any]], lease_seconds: int) -> None:
-    """Write the marks. Call only for rows that `last_look` found claimed with their token in this transaction.
-
-    The lease begins anew: the row may have waited long for its turn, and must not lapse while it is being said.
-    """
-    if rows:
-        connection.execute(_mark(lease_seconds), rows)
-
-
-@lru_cache(maxsize=8)
-def _mark(lease_seconds: int) -> sa.Update:
-    return _MARK.values(lease_until=database_clock(lease_seconds))
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,50 +199,3 @@ def suppress(connection: sa.Connection, outcome: Outcome) -> None:
         sa.select(clients.c.id).where(clients.c.clinic_id == outcome.clinic_id, clients.c.email_folded == address)
     )
     end_open(connection, theirs & (emails.c.id != outcome.id), Reason.SUPPRESSED, outcome.ended_at)
-
-
-def rescue(connection: sa.Connection, lost: Sequence[str], doubt_cap: int, now: datetime) -> dict[str, int]:
-    """Free the rows whose lease is over, or whose worker is known to be gone. Returns the rows by new state.
-
-    lost: names of workers whose file lock is free (SQLite); on PostgreSQL only the lease counts.
-    """
-    gone = emails.c.lease_until <= database_clock()
-    if lost:
-        gone |= emails.c.worker.in_(lost)
-    lock_clients(connection, connection.execute(sa.select(emails.c.client_id).where(_leased, gone)).scalars())
-    # In the order of the lease's index: ordered by id, SQLite reads the whole table in that order instead.
-    rows = connection.execute(
-        sa.select(emails).where(_leased, gone).order_by(emails.c.lease_until).with_for_update(skip_locked=True)
-    ).all()
-    outcomes = [_lapsed(row, doubt_cap, now) for row in rows]
-    record(connection, outcomes)
-    return Counter(str(outcome.state) for outcome in outcomes)
-
-
-def _lapsed(row: Any, doubt_cap: int, now: datetime) -> Outcome:
-    was = State(row.state)
-    marked = was is State.SENDING
-    wait = now + doubt_wait(row.id) if marked else row.not_before
-    return Outcome(
-        id=row.id,
-        clinic_id=row.clinic_id,
-        client_id=row.client_id,
-        kind=row.kind,
-        token=row.lease_token,
-        worker=row.worker,
-        claimed_at=row.claimed_at,
-        marked_at=row.marked_at,
-        ended_at=now,
-        state=lapsed(was, in_doubt=row.doubt_since is not None, doubt_retries=row.doubt_retries, doubt_cap=doubt_cap),
-        reason=Reason.WORKER_LOST,
-        not_before=min(wait, row.useful_until),
-        attempts=row.attempts + (1 if marked else 0),
-        thaw=False,
-        outcome=Reason.WORKER_LOST,
-        stage="message" if marked else None,
-    )
-
-
-def holders(connection: sa.Connection) -> list[str]:
-    """Names of the workers that hold rows now."""
-    return list(connection.execute(sa.select(emails.c.worker).where(_leased).distinct()).scalars())

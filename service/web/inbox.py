@@ -13,7 +13,7 @@ from fastapi.responses import HTMLResponse, PlainTextResponse
 from jinja2 import Environment
 
 from service.errors import NotFound
-from service.mail.caught import Caught, caught, count_caught, read_caught
+from service.mail.caught import Caught, CaughtMessage, caught, count_caught, read_caught
 from service.web.security import FOREIGN_HTML_POLICY
 
 LISTED = 200  # newest messages on the list
@@ -42,19 +42,8 @@ def inbox_routes(maildir: Path, pages: Environment) -> APIRouter:
 
     @routes.api_route("/{caught_id}", methods=READ)
     def message(caught_id: str, width: str = "600") -> HTMLResponse:
-        opened = read_caught(maildir, caught_id)
-        source = opened.source.decode("utf-8", "replace")
-        words = pages.get_template("message.html").render(
-            entry=opened.caught,
-            dated=_dated(opened.caught),
-            spoken=spoken,
-            opened=opened,
-            source=source[:SHOWN_SOURCE],
-            cut=len(source) > SHOWN_SOURCE,
-            widths=WIDTHS,
-            width=width if width in WIDTHS else "600",
-        )
-        return HTMLResponse(words)
+        shown = _message(read_caught(maildir, caught_id), width if width in WIDTHS else "600")
+        return HTMLResponse(pages.get_template("message.html").render(shown))
 
     @routes.api_route("/{caught_id}/html", methods=READ)
     def html(caught_id: str) -> HTMLResponse:
@@ -72,6 +61,21 @@ def inbox_routes(maildir: Path, pages: Environment) -> APIRouter:
         return PlainTextResponse(read_caught(maildir, caught_id).source)
 
     return routes
+
+
+def _message(opened: CaughtMessage, width: str) -> dict[str, object]:
+    """What the page of one message shows."""
+    source = opened.source.decode("utf-8", "replace")
+    return {
+        "entry": opened.caught,
+        "dated": _dated(opened.caught),
+        "spoken": spoken,
+        "opened": opened,
+        "source": source[:SHOWN_SOURCE],
+        "cut": len(source) > SHOWN_SOURCE,
+        "widths": WIDTHS,
+        "width": width,
+    }
 
 
 def _dated(entry: Caught) -> datetime:

@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from service.actions import hello, revise
+from service.actions.deliver import Delivery
 from service.clock import SteppedClock, stopped_at
 from service.store.engine import Store
 from service.store.tables import attempts, calls, clinics, emails, suppressions, texts
@@ -327,7 +328,7 @@ def test_mails_of_one_tick_name_only_their_own_client(world: World, relay: Scrip
 def test_a_stop_flag_ends_between_two_messages_and_gives_the_rest_back(world: World) -> None:
     for number in range(12):
         world.treat(world.client(f"Client{number} X"), "2026-11-20")
-    delivery_box = []
+    delivery_box: list[Delivery] = []
 
     def stop_after_three(stage: str, _argument: str, count: int) -> None:
         if stage == "dot" and count >= 3:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,12 @@ import sqlalchemy as sa
 
 from service.actions import previewing, revise
 from service.actions.previewing import Desk, Wanted
+from service.actions.register import NewTreatment
 from service.actions.shelf import Shelf
 from service.actions.writing import Writer
 from service.errors import BadInput, NotAllowed, NotFound
 from service.store.engine import Store
-from service.store.tables import clinics, metadata
+from service.store.tables import metadata
 from tests.support.scripted_relay import ScriptedRelay
 from tests.support.world import SMP, TATTOO, World, another_clinic, at, make_world
 
@@ -74,7 +76,7 @@ def test_after_a_correction_and_in_another_zone_it_still_is(world: World) -> Non
     far = another_clinic(world, name="Perth", timezone="Australia/Perth", send_at="18:15")
     client = far.client("Far Away")
     treatment = far.treat(client, "2026-11-18", protocol=TATTOO).treatment_id
-    given = revise.NewTreatment(client, world.service.catalogue.protocols[TATTOO], at("2026-11-20 00:00").date())
+    given = NewTreatment(client, world.service.catalogue.protocols[TATTOO], at("2026-11-20 00:00").date())
     with far.store.write() as connection:
         revise.correct_treatment(connection, far.clinic, treatment, given, far.who("2026-11-20 16:10"))
     shown = preview(far, client, "day-03", TATTOO)
@@ -126,15 +128,9 @@ def test_a_preview_needs_the_treatment_and_a_client_who_is_not_erased(world: Wor
 def test_a_clinic_without_its_numbers_is_told_which(world: World) -> None:
     client = world.client()
     world.treat(client, "2026-11-20")
-    with world.store.write() as connection:
-        connection.execute(sa.update(clinics).values(emergency_number=""))
-    bare = World(world.service, world.clinic.__class__(**_fields(world) | {"emergency_number": ""}))
+    bare = World(world.service, replace(world.clinic, emergency_number=""))
     with pytest.raises(NotAllowed, match="emergency_number"):
         preview(bare, client, "day-01")
-
-
-def _fields(world: World) -> dict[str, object]:
-    return {name: getattr(world.clinic, name) for name in world.clinic.__dataclass_fields__}
 
 
 def test_without_an_approved_version_there_is_nothing_to_preview_in_live_mode(world: World) -> None:

@@ -15,6 +15,7 @@ from service.errors import BadInput, NotAllowed, NotFound
 from service.store import audit, clients, outbox
 from service.store.engine import Store
 from service.store.outbox import Lease
+from service.store.owed import owed_catch_ups
 from service.store.tables import audit as audit_lines
 from service.store.tables import calls, emails, suppressions, treatments
 from tests.support.builders import all_calls
@@ -391,7 +392,7 @@ def test_what_a_pause_made_too_late_is_missed_because_of_the_pause_also_when_no_
     expire(world, "2026-11-25 09:00")
     assert standing(world, planned.treatment_id)["day-01"] == "missed: paused"
     with world.store.read() as connection:
-        assert outbox.owed_catch_ups(connection, at("2026-11-25 09:00"), timedelta(days=21)) == []
+        assert owed_catch_ups(connection, at("2026-11-25 09:00"), timedelta(days=21)) == []
 
 
 def test_a_resume_frees_nothing_that_is_held_for_another_reason(world: World) -> None:

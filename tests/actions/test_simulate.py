@@ -11,13 +11,17 @@ import sqlalchemy as sa
 
 from service.actions import revise, simulate
 from service.actions.simulate import Rules, Span
+from service.clock import stopped_at
 from service.store.engine import Store
 from service.store.tables import calls, clients, emails, metadata, treatments
-from tests.support.scripted_relay import AcceptAndDrop, ScriptedRelay, at as when
+from tests.support.scripted_relay import AcceptAndDrop, ScriptedRelay
+from tests.support.scripted_relay import at as when
 from tests.support.world import TATTOO, World, another_clinic, at, make_world
 
 START = at("2026-11-20 17:00")
 END = START + timedelta(days=16)
+#: Minutes of a UTC day: midnight, noon, 20:00 and the hour of writing in London and in Perth.
+ROUNDS = (0, 4 * 60, 10 * 60, 10 * 60 + 15, 12 * 60, 16 * 60, 20 * 60)
 
 
 @pytest.fixture
@@ -62,14 +66,15 @@ def simulated(world: World, span: Span) -> list[tuple[Any, ...]]:
 
 
 def lived(world: World, span: Span) -> list[tuple[Any, ...]]:
-    """The same weeks for real, a round every quarter of an hour, over SMTP."""
+    """The same weeks for real, over SMTP, with rounds whenever something falls due or out of date in either zone."""
+    days = (at("2026-11-20 00:00") + timedelta(days=day) for day in range(18))
+    rounds = {span.start, *(day + timedelta(minutes=minutes) for day in days for minutes in ROUNDS)}
+    rounds |= set(span.down or ())
     with ScriptedRelay() as relay:
         delivery = world.delivery(relay)
-        now = span.start
-        while now <= span.end:
-            if span.runs_at(now):
-                world.tick(relay, lambda at=now: at, delivery)
-            now += timedelta(minutes=15)
+        for now in sorted(rounds):
+            if span.start <= now <= span.end and span.runs_at(now):
+                world.tick(relay, stopped_at(now), delivery)
     asked = sa.select(calls.c.email_id).where(calls.c.state == "open", calls.c.email_id.is_not(None))
     with world.store.read() as connection:
         called = set(connection.execute(asked).scalars())

@@ -152,3 +152,11 @@ def test_an_export_holds_everything_about_one_client_and_nobody_else(cli: Comman
     assert [row["step"] for row in export["emails"]] == ["day-01", "day-03", "day-10"]
     assert [row["reason"] for row in export["calls"]] == ["registered_late"]
     assert "Lou" not in str(export)
+
+
+def test_a_hello_is_planned_at_once_when_asked_for_and_never_for_who_said_no(cli: CommandLine) -> None:
+    cli.document("client", "add", "--name", "Sam Reed", "--email", "sam@example.com", "--hello")
+    assert [(row["kind"], row["state"]) for row in cli.lines("outbox")] == [("hello", "planned")]
+    refused = cli.refusal("client", "add", "--name", "A B", "--email", "a@example.com", "--no-consent", "--hello")
+    assert refused["field"] == "hello"
+    assert len(cli.lines("client", "list")) == 1

@@ -146,7 +146,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(cli: CommandLine) -> None:
 
 def test_a_full_disk_behind_the_output_is_told_in_a_sentence(cli: CommandLine) -> None:
     cli.client()
-    with open("/dev/full", "wb") as full:
+    with Path("/dev/full").open("wb") as full:
         ended = subprocess.run(
             command("client", "list"),
             env=environment(cli.folder),

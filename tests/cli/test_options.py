@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -95,8 +96,6 @@ def test_a_data_folder_that_cannot_be_is_named(bare: CommandLine) -> None:
 
 
 def test_a_database_of_a_newer_program_is_left_alone(cli: CommandLine) -> None:
-    import sqlite3
-
     path = cli.folder / "data" / "aftercare.db"
     with sqlite3.connect(path) as database:
         database.execute("UPDATE alembic_version SET version_num = 'from_the_future'")

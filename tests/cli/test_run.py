@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+
 import pytest
 
 from tests.support.command_line import CommandLine
@@ -31,6 +33,12 @@ def test_an_empty_day_is_a_normal_day(either: CommandLine) -> None:
     assert either.document("tick") == dict.fromkeys(COUNTS, 0)
     answer = either("tick")
     assert (answer.status, answer.out, answer.err) == (0, "", "Nothing to do.\n")
+
+
+def test_an_incomplete_clinic_holds_its_mails_and_the_tick_goes_on(bare: CommandLine) -> None:
+    bare("init", "--clinic", "Northgate", "--timezone", "Europe/London")
+    bare.treat(bare.client())
+    assert bare.document("tick", "--now", "2026-11-21T10:00:00Z")["held"] == 1
 
 
 def test_without_a_relay_the_test_mail_goes_to_the_catcher_and_says_so(cli: CommandLine) -> None:
@@ -85,8 +93,6 @@ def test_a_test_mail_needs_an_address_and_a_clinic_that_can_write(bare: CommandL
 
 
 def test_a_moved_clock_and_a_running_worker_do_not_go_together(cli: CommandLine) -> None:
-    import fcntl
-
     (cli.folder / "data" / "workers").mkdir()
     with (cli.folder / "data" / "workers" / "other.lock").open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)

@@ -177,3 +177,12 @@ def test_a_private_folder_is_open_to_nobody_else(tmp_path: Path) -> None:
     make_private(folder)
     make_private(folder)
     assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_file_that_is_no_database_is_said_to_be_none(tmp_path: Path) -> None:
+    path = tmp_path / "letter.txt"
+    path.write_text("Dear Sam, this is not a database at all, but it is long enough to be looked at.\n" * 20)
+    store = Store(f"sqlite:///{path}")
+    with pytest.raises(Unavailable, match="is not a database"), store.read() as connection:
+        connection.execute(sa.text("SELECT 1 FROM sqlite_master"))
+    store.close()

@@ -12,7 +12,9 @@ from service.domain.reminder import Reason, State
 from service.store import ledger
 from service.store.clinics import Clinic
 from service.store.engine import Store
+from service.store.marking import last_look
 from service.store.outbox import ClaimedEmail, Lease, lock_clients
+from service.store.rescue import holders, rescue
 from service.store.tables import Kind, attempts, clients, emails, suppressions, treatments
 from tests.support.builders import (
     DUE,
@@ -67,7 +69,7 @@ def words(row: Any) -> tuple[str, str | None, int, int]:
 def test_the_last_look_shows_the_world_as_it_is_now(connection: sa.Connection, clinic: Clinic, client_id: int) -> None:
     treatment_id = build_treatment(connection, clinic, client_id)
     row = held(connection, clinic, client_id, treatment_id=treatment_id)
-    look = ledger.last_look(connection, [(client_id, row.id)])[row.id]
+    look = last_look(connection, [(client_id, row.id)])[row.id]
     assert (look.state, look.token, look.address, look.consented, look.suppressed) == (
         "claimed",
         "t1",
@@ -85,7 +87,7 @@ def test_the_last_look_shows_the_world_as_it_is_now(connection: sa.Connection, c
             clinic_id=clinic.id, email_folded="sam@example.com", reason="dead", created_at=DUE
         )
     )
-    look = ledger.last_look(connection, [(client_id, row.id)])[row.id]
+    look = last_look(connection, [(client_id, row.id)])[row.id]
     assert (look.stopped_at, look.paused_at, look.erased_at, look.cancelled_at) == (DUE, DUE, DUE, DUE)
     assert (look.address, look.consented, look.suppressed) == ("new@example.com", False, True)
 
@@ -99,7 +101,7 @@ def test_a_lifted_suppression_and_another_clinics_do_not_count(
             sa.insert(suppressions).values(email_folded="sam@example.com", reason="dead", created_at=DUE, **fields)
         )
     row = held(connection, clinic, client_id)
-    assert not ledger.last_look(connection, [(client_id, row.id)])[row.id].suppressed
+    assert not last_look(connection, [(client_id, row.id)])[row.id].suppressed
 
 
 def test_a_mark_freezes_what_makes_the_same_bytes_again(
@@ -172,7 +174,7 @@ def test_a_late_250_stops_the_repeat_of_another_worker_that_is_not_marked_yet(
     connection.execute(sa.update(emails).values(state=State.IN_DOUBT, lease_token=None, doubt_since=DUE))
     (again,) = claim(connection, [row.id], lease=Lease("w2", "t2", 600))
     ledger.record(connection, [outcome(row, State.SENT)])
-    look = ledger.last_look(connection, [(client_id, row.id)])[row.id]
+    look = last_look(connection, [(client_id, row.id)])[row.id]
     assert (look.state, look.token) == ("sent", None)
     ledger.record(connection, [outcome(again, State.UNCONFIRMED, token="t2")])
     assert the_email(connection, row.id).state == "sent"
@@ -284,7 +286,7 @@ def test_a_lapsed_claim_is_planned_again_and_a_lapsed_mark_is_in_doubt(
     lapsed, marked = claim(connection, ids[:2], lease=Lease("w1", "t1", -1))
     mark(connection, marked, lease_seconds=-1)
     claim(connection, ids[2:])
-    assert ledger.rescue(connection, [], 1, LATER) == {"planned": 1, "in_doubt": 1}
+    assert rescue(connection, [], 1, LATER) == {"planned": 1, "in_doubt": 1}
     assert words(the_email(connection, lapsed.id)) == ("planned", "worker_lost", 0, 0)
     doubtful = the_email(connection, marked.id)
     assert words(doubtful) == ("in_doubt", "worker_lost", 1, 0)
@@ -292,7 +294,7 @@ def test_a_lapsed_claim_is_planned_again_and_a_lapsed_mark_is_in_doubt(
     assert timedelta(minutes=15) <= doubtful.not_before - LATER <= timedelta(minutes=30)
     assert doubtful.digest == "d" * 64
     assert the_email(connection, ids[2]).state == "claimed"
-    assert ledger.rescue(connection, [], 1, LATER) == {}
+    assert rescue(connection, [], 1, LATER) == {}
 
 
 def test_a_lapsed_repeat_stays_in_doubt_and_ends_unconfirmed_when_no_repeat_is_left(
@@ -301,7 +303,7 @@ def test_a_lapsed_repeat_stays_in_doubt_and_ends_unconfirmed_when_no_repeat_is_l
     ids = [build_email(connection, clinic, client_id, state=State.IN_DOUBT) for _ in range(2)]
     unmarked, marked = claim(connection, ids, lease=Lease("w1", "t1", -1))
     mark(connection, marked, lease_seconds=-1)
-    assert ledger.rescue(connection, [], 1, LATER) == {"in_doubt": 1, "unconfirmed": 1}
+    assert rescue(connection, [], 1, LATER) == {"in_doubt": 1, "unconfirmed": 1}
     assert the_email(connection, unmarked.id).state == "in_doubt"
     assert the_email(connection, marked.id).ended_at == LATER
     assert all_calls(connection) == [(marked.id, "unconfirmed", "open")]
@@ -312,7 +314,7 @@ def test_with_no_repeats_allowed_a_lapsed_mark_is_unconfirmed_at_once(
 ) -> None:
     (row,) = claim(connection, [build_email(connection, clinic, client_id)], lease=Lease("w1", "t1", -1))
     mark(connection, row, lease_seconds=-1)
-    assert ledger.rescue(connection, [], 0, LATER) == {"unconfirmed": 1}
+    assert rescue(connection, [], 0, LATER) == {"unconfirmed": 1}
 
 
 def test_the_wait_in_doubt_never_goes_beyond_the_shelf_life(
@@ -320,7 +322,7 @@ def test_the_wait_in_doubt_never_goes_beyond_the_shelf_life(
 ) -> None:
     (row,) = claim(connection, [build_email(connection, clinic, client_id)], lease=Lease("w1", "t1", -1))
     mark(connection, row, lease_seconds=-1)
-    ledger.rescue(connection, [], 1, at("2026-11-22 11:59"))
+    rescue(connection, [], 1, at("2026-11-22 11:59"))
     assert the_email(connection, row.id).not_before == at("2026-11-22 12:00")
 
 
@@ -330,9 +332,9 @@ def test_the_rows_of_a_worker_known_to_be_gone_are_freed_before_their_lease_ends
     ids = [build_email(connection, clinic, client_id) for _ in range(2)]
     claim(connection, ids[:1], lease=Lease("gone", "t1", 1200))
     claim(connection, ids[1:], lease=Lease("alive", "t2", 1200))
-    assert sorted(ledger.holders(connection)) == ["alive", "gone"]
-    assert ledger.rescue(connection, ["gone"], 1, LATER) == {"planned": 1}
-    assert ledger.holders(connection) == ["alive"]
+    assert sorted(holders(connection)) == ["alive", "gone"]
+    assert rescue(connection, ["gone"], 1, LATER) == {"planned": 1}
+    assert holders(connection) == ["alive"]
 
 
 @on_postgresql
@@ -343,14 +345,14 @@ def test_a_rescue_waits_for_the_client_with_empty_hands(store: Store, clinic: Cl
         email_id = build_email(connection, clinic, client_id)
         claim(connection, [email_id], lease=Lease("w1", "t1", -1))
 
-    def rescue() -> dict[str, int]:
+    def rescuer() -> dict[str, int]:
         with store.write() as worker:
-            return ledger.rescue(worker, [], 1, LATER)
+            return rescue(worker, [], 1, LATER)
 
     with ThreadPoolExecutor(1) as thread:
         with store.write() as desk:
             lock_clients(desk, [client_id])
-            rescuing = thread.submit(rescue)
+            rescuing = thread.submit(rescuer)
             wait_until_somebody_waits(desk)
             row = sa.select(emails.c.id).where(emails.c.id == email_id).with_for_update(nowait=True)
             assert desk.execute(row).scalar_one() == email_id

@@ -14,6 +14,7 @@ from service.store import outbox
 from service.store.clinics import Clinic
 from service.store.engine import Store
 from service.store.outbox import Lease
+from service.store.owed import has_step
 from service.store.tables import clients, emails
 from tests.support.builders import (
     DUE,
@@ -264,8 +265,8 @@ def test_a_second_row_for_a_step_of_a_treatment_is_refused(store: Store, clinic:
         client_id = build_client(connection, clinic)
         treatment_id = build_treatment(connection, clinic, client_id)
         build_email(connection, clinic, client_id, treatment_id=treatment_id)
-        assert outbox.has_step(connection, treatment_id, "day-01")
-        assert not outbox.has_step(connection, treatment_id, "day-03")
+        assert has_step(connection, treatment_id, "day-01")
+        assert not has_step(connection, treatment_id, "day-03")
     for state in (State.PLANNED, State.SENT, State.MISSED):
         with pytest.raises(sa.exc.IntegrityError), store.write() as connection:
             build_email(connection, clinic, client_id, treatment_id=treatment_id, state=state)
@@ -276,7 +277,7 @@ def test_a_cancelled_or_replaced_row_makes_room_for_its_step(connection: sa.Conn
     treatment_id = build_treatment(connection, clinic, client_id)
     for fields in ({"state": State.CANCELLED}, {"state": State.MISSED, "replaced_at": DUE}, {"state": State.CANCELLED}):
         build_email(connection, clinic, client_id, treatment_id=treatment_id, **fields)
-    assert not outbox.has_step(connection, treatment_id, "day-01")
+    assert not has_step(connection, treatment_id, "day-01")
     build_email(connection, clinic, client_id, treatment_id=treatment_id)
 
 

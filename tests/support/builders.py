@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from service.domain.reminder import Reason, State
-from service.store import clients, clinics, ledger, outbox
+from service.store import clients, clinics, marking, outbox
 from service.store.clinics import Clinic
 from service.store.ledger import Outcome
 from service.store.outbox import ClaimedEmail, Lease
@@ -106,7 +106,9 @@ def mark(connection: sa.Connection, row: ClaimedEmail, now: datetime = DUE, leas
     """Mark a claimed row as a worker does whose message is about to be said."""
     frozen = {"message_id": f"<{row.id}@example.com>", "frame_version": "f1", "facts": '{"a":"b"}', "digest": "d" * 64}
     values = {**frozen, "marked_at": now, "text_id": None, "text_version": 1, "dated": now.isoformat()}
-    ledger.mark(connection, [{"b_id": row.id, **{f"b_{name}": value for name, value in values.items()}}], lease_seconds)
+    marking.mark(
+        connection, [{"b_id": row.id, **{f"b_{name}": value for name, value in values.items()}}], lease_seconds
+    )
 
 
 def outcome(row: ClaimedEmail, state: State, **fields: Any) -> Outcome:

@@ -95,8 +95,13 @@ class World:
 
 def make_world(store: Store, folder: Path, **settings: Any) -> World:
     """A complete clinic in London with the shipped texts as drafts, in trial mode towards a relay on loopback."""
-    defaults = {"relay_host": "127.0.0.1", "relay_tls": "none", "trial_allow": "example.com", "data_dir": folder}
-    service = Service(Settings(**(defaults | settings)), store)
+    defaults: dict[str, Any] = {
+        "relay_host": "127.0.0.1",
+        "relay_tls": "none",
+        "trial_allow": "example.com",
+        "data_dir": folder,
+    }
+    service = Service(Settings.model_validate(defaults | settings), store)
     with store.write() as connection:
         who = Who("test", at("2026-01-01 00:00"))
         clinic = clinic_setup.add_clinic(connection, service.catalogue, NORTHGATE, who)
