@@ -75,6 +75,8 @@ emails = sa.Table(
     sa.Index("ix_emails_lease", "lease_until", sqlite_where=sa.text(LEASED), postgresql_where=sa.text(LEASED)),
     sa.Index("ix_emails_held", "useful_until", sqlite_where=sa.text(_HELD), postgresql_where=sa.text(_HELD)),
     sa.Index("ix_emails_client_id", "client_id", "id"),
+    # A plain one: the unique partial index above serves only questions that repeat its condition to the letter.
+    sa.Index("ix_emails_treatment_id", "treatment_id"),
 )
 
 attempts = sa.Table(

@@ -235,6 +235,7 @@ def upgrade() -> None:
         sqlite_where=sa.text("state IN ('claimed', 'sending')"),
         postgresql_where=sa.text("state IN ('claimed', 'sending')"),
     )
+    op.create_index("ix_emails_treatment_id", "emails", ["treatment_id"], unique=False)
     op.create_index(
         "uq_emails_step",
         "emails",
