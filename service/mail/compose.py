@@ -50,7 +50,7 @@ _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _HOST = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*"
 _ADDRESS = re.compile(rf"(?=.{{3,254}}\Z)(?=[^@]{{1,64}}@){_ATOM}(?:\.{_ATOM})*@{_HOST}")
 _MESSAGE_ID = re.compile(rf"(?=.{{5,250}}\Z)<{_ATOM}(?:\.{_ATOM})*@{_HOST}>")
-_NO_LINE_END = bytes(byte for byte in range(256) if byte not in b"\r\n")
+_LEADING_DOT = re.compile(rb"\n\.")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{1,8}){0,4}")
 # Printable ASCII without what would end or split a List-Unsubscribe entry (RFC 2369).
 _STOP_URL = re.compile(r"https://[A-Za-z0-9](?:(?![<>\",\\ ])[!-~]){0,400}")
@@ -77,10 +77,10 @@ def check(message: bytes, head: Head) -> None:
     """
     if not message.isascii() or b"\0" in message:
         raise NotComposed("message", "not 7-bit")
-    ends = message.translate(None, _NO_LINE_END)
-    if not message.endswith(b"\r\n") or ends != b"\r\n" * (len(ends) // 2):
+    lines = message.splitlines()
+    if b"\r\n".join([*lines, b""]) != message:
         raise NotComposed("message", "a bare CR or LF")
-    if b"\r\n." in message:
+    if _LEADING_DOT.search(message):
         raise NotComposed("message", "a line that begins with a dot")
     block, _, body = message.partition(b"\r\n\r\n")
     header = block.decode("ascii").split("\r\n")
@@ -95,6 +95,8 @@ def check(message: bytes, head: Head) -> None:
     if not (said["From"].endswith(f" <{head.from_address}>") or said["From"] == head.from_address):
         raise NotComposed("From", "reads differently in the finished message")
     _check_parts(body, message.count(b"--" + _boundary(head.message_id).encode("ascii")), head)
+    if max(map(len, lines[len(header) :])) > 76:
+        raise NotComposed("message", "a body line longer than 76")
 
 
 def _check_parts(body: bytes, marks: int, head: Head) -> None:
@@ -105,8 +107,6 @@ def _check_parts(body: bytes, marks: int, head: Head) -> None:
         raise NotComposed("message", "the boundary does not stand exactly three times, first and last among them")
     if body.count(b"\r\n" + second) != 1:
         raise NotComposed("message", "a part does not begin with our two lines")
-    if max(map(len, body.split(b"\r\n"))) > 76:
-        raise NotComposed("message", "a body line longer than 76")
 
 
 def _unfolded(lines: Sequence[str]) -> list[tuple[str, str]]:

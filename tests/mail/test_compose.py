@@ -303,6 +303,8 @@ MARK = b"--" + module._boundary(HEAD.message_id).encode()
         (b"all is well", b"all is w\xe9ll"),
         (b"all is well", b"all is\nwell"),
         (b"all is well", b"all is\rwell"),
+        (b"all is well", b"all\ris\nwell"),
+        (b"all is well", b"all is\r\n.well"),
         (b"all is well", b"all is well" * 8),
         (b"all is well", MARK + b"\r\nContent-Type: text/html\r\n\r\n"),
         (b"all is well", MARK + b"x"),

@@ -38,6 +38,8 @@ if given is not None:
     run(given)
 else:
     store = Store(read_settings().database)
-    with store.write() as connection:
-        run(connection)
-    store.close()
+    try:
+        with store.write() as connection:
+            run(connection)
+    finally:
+        store.close()
