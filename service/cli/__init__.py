@@ -122,13 +122,19 @@ def run(arguments: list[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         return 130
     except BrokenPipeError:
-        # The reader (head, less) has seen enough; the interpreter's own flush at exit must not complain either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader (head, less) has seen enough.
+        _give_up_output()
         return 0
     except OSError as error:
+        _give_up_output()
         show_error(_about_file(error), as_json=as_json)
         return Unavailable.exit_status
     return status if isinstance(status, int) else 0
+
+
+def _give_up_output() -> None:
+    """Nobody takes it any more: the interpreter's own flush at exit must not complain, nor change the status."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _require_text(arguments: list[str]) -> None:

@@ -15,7 +15,8 @@ from service.store.ledger import Outcome, record
 from service.store.outbox import lock_clients
 from service.store.tables import LEASED, emails
 
-_leased = sa.literal_column(LEASED, sa.Boolean)
+# As text: SQLite has no booleans, and a boolean expression becomes `… = 1`, which no partial index serves.
+_leased = sa.text(LEASED)
 
 
 def rescue(connection: sa.Connection, lost: Sequence[str], doubt_cap: int, now: datetime) -> dict[str, int]:

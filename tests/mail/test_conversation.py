@@ -15,7 +15,7 @@ from tests.support.relay_talk import (
     Marks,
     address_of,
     ended,
-    hasty,
+    hasty_once_connected,
     run,
     talk,
     usable_after,
@@ -45,7 +45,7 @@ from tests.support.scripted_relay import (
 @EITHER_WAY
 def test_a_lost_reply_says_where_it_was_lost(stage: str, action: Action, failure: str, pipelining: bool) -> None:
     with ScriptedRelay(at(stage, action), pipelining=pipelining) as relay:
-        heard, usable = run(usable_after(hasty(address_of(relay))))
+        heard, usable = run(usable_after(hasty_once_connected(address_of(relay))))
     where = Stage.MESSAGE if stage == "dot" else Stage(stage)
     assert heard == Heard(where, failure=failure)
     assert not usable
@@ -95,7 +95,7 @@ def test_the_first_refusal_counts_and_no_empty_message_is_sent_to_end_the_data(s
 def test_a_refused_recipient_stays_refused_whatever_the_relay_does_next(action: Action) -> None:
     script = first_of(at("rcpt", Reply(550, "5.1.1 unknown")), at("data", action))
     with ScriptedRelay(script) as relay:
-        heard, usable = run(usable_after(hasty(address_of(relay))))
+        heard, usable = run(usable_after(hasty_once_connected(address_of(relay))))
     assert (heard, usable) == (Heard(Stage.RCPT, 550, "5.1.1 unknown"), False)
 
 
@@ -144,7 +144,7 @@ HUGE = replace(PARCEL, message=MESSAGE + b"\r\n" * 8_000_000)
 )
 def test_nothing_is_in_doubt_while_the_end_of_the_message_has_not_left(action: Action, failure: str) -> None:
     with ScriptedRelay(at("body", action)) as relay:
-        heard = run(talk(hasty(address_of(relay)), HUGE))
+        heard = run(talk(hasty_once_connected(address_of(relay)), HUGE))
     assert heard[0].stage is Stage.DATA
     assert heard[0].failure == failure
     assert classify(heard[0]).kind is Kind.TEMPORARY
@@ -209,7 +209,7 @@ def test_recipients_get_their_own_answers() -> None:
 def test_closing_never_waits_for_a_relay_that_has_stopped_listening() -> None:
     for action in (Hang(), Drop(), Reset(), Garbage(), Reply(500, "never")):
         with ScriptedRelay(at("quit", action)) as relay:
-            assert run(talk(hasty(address_of(relay)), PARCEL))[0].code == 250
+            assert run(talk(hasty_once_connected(address_of(relay)), PARCEL))[0].code == 250
 
 
 def test_closing_twice_is_harmless() -> None:

@@ -18,7 +18,7 @@ from tests.support.scripted_relay import Action, Drip, Drop, Garbage, Hang, Rese
 T = TypeVar("T")
 MESSAGE = b"Message-ID: <1@clinic.test>\r\nSubject: Today\r\n\r\nAll is well.\r\n.leading dot\r\n..two\r\n"
 PARCEL = Parcel("bounce-1@clinic.test", "jane.doe@client.test", MESSAGE)
-SHORT = 0.2
+SHORT = 0.4
 FAULTS: list[tuple[Action, str]] = [
     (Drop(), CONNECTION_LOST),
     (Reset(), CONNECTION_LOST),
@@ -56,6 +56,11 @@ def address_of(relay: ScriptedRelay, tls: Literal["starttls", "implicit", "none"
 
 def hasty(address: RelayAddress) -> RelayAddress:
     return replace(address, connect_timeout=SHORT, reply_timeout=SHORT, dot_timeout=SHORT)
+
+
+def hasty_once_connected(address: RelayAddress) -> RelayAddress:
+    """For faults that come later: a busy machine may take its time to connect."""
+    return replace(address, reply_timeout=SHORT, dot_timeout=SHORT)
 
 
 async def talk(

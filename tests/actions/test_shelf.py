@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+
+from service.actions.shelf import Shelf
+from service.mail.catalogue import Catalogue
+from service.store import clinics
+from service.store.engine import Store
+from service.store.texts import TextVersion
+from tests.bench.stock import PROTOCOL, fill
+
+NOW = datetime(2026, 11, 21, 10, tzinfo=UTC)
+
+
+def test_words_stay_at_hand_while_they_are_read_anew(store: Store) -> None:
+    """In another thread, e-mails of the batch before are being written meanwhile; without words they would be held."""
+    fill(store, NOW, due=0, future=0)
+    shelf = Shelf(Catalogue.load(), drafts_count=True)
+    found: list[TextVersion | None] = []
+    with store.write() as connection:
+        (clinic,) = clinics.every(connection)
+        shelf.refresh(connection, [clinic.id], NOW.date())
+        at_first = shelf.choose(clinic, PROTOCOL, "day-01", "en")
+
+        def look(*_: object) -> None:
+            found.append(shelf.choose(clinic, PROTOCOL, "day-01", "en"))
+
+        sa.event.listen(connection, "after_cursor_execute", look)
+        shelf.refresh(connection, [clinic.id], NOW.date())
+    assert at_first is not None
+    assert found
+    assert set(found) == {at_first}

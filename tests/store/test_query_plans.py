@@ -1,0 +1,92 @@
+"""What a worker asks every few seconds must cost the same with a million e-mails planned as with ten."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from service.actions.prepare import Preparer
+from service.actions.shelf import Shelf
+from service.actions.upkeep import Upkeep
+from service.actions.writing import Writer
+from service.mail.catalogue import Catalogue
+from service.mail.signing import Signer, new_key
+from service.store import outbox
+from service.store.calls import cover
+from service.store.engine import Store
+from service.store.marking import last_look
+from service.store.outbox import ClaimedEmail, Lease
+from tests.bench.stock import fill
+
+NOW = datetime(2026, 11, 21, 10, tzinfo=UTC)
+LARGE = ("emails", "clients", "treatments", "attempts", "calls")
+
+
+@pytest.fixture
+def filled(sqlite_template: Path, tmp_path: Path) -> Iterator[Store]:
+    """A SQLite store with due and planned e-mails; its planner has no statistics, as in the product."""
+    path = tmp_path / "aftercare.db"
+    path.write_bytes(sqlite_template.read_bytes())
+    store = Store(f"sqlite:///{path}")
+    fill(store, NOW, due=30, future=300)
+    yield store
+    store.close()
+
+
+def whole_tables_read(connection: sa.Connection, work: Callable[[], object]) -> list[str]:
+    """The statements of `work` whose plan reads one of the large tables from end to end."""
+    asked: list[tuple[str, Sequence[Any]]] = []
+
+    def listen(_: object, __: object, statement: str, parameters: Any, ___: object, many: bool) -> None:
+        asked.append((statement, parameters[0] if many else parameters))
+
+    sa.event.listen(connection, "before_cursor_execute", listen)
+    work()
+    sa.event.remove(connection, "before_cursor_execute", listen)
+    found = []
+    for statement, parameters in asked:
+        rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", tuple(parameters)).all()
+        steps = [str(row[3]) for row in rows]
+        if any(step.startswith(f"SCAN {table}") and " USING " not in step for step in steps for table in LARGE):
+            found.append(statement)
+    return found
+
+
+def claimed(store: Store) -> list[ClaimedEmail]:
+    with store.write() as connection:
+        return outbox.claim(connection, outbox.due_ids(connection, NOW, 20), Lease("worker", "token", 1200), NOW)
+
+
+@pytest.mark.parametrize("lost", [[], ["worker"]])
+def test_upkeep_reads_no_table_from_end_to_end(filled: Store, lost: list[str]) -> None:
+    claimed(filled)
+    upkeep = Upkeep(dict(Catalogue.load().protocols), 1, lambda _: lost)
+    with filled.write() as connection:
+        assert whole_tables_read(connection, lambda: upkeep.run(connection, NOW)) == []
+
+
+def test_finding_and_claiming_reads_no_table_from_end_to_end(filled: Store) -> None:
+    preparer = Preparer(Shelf(Catalogue.load(), drafts_count=True), Writer(Signer([new_key()])))
+
+    def work() -> None:
+        ids = outbox.due_ids(connection, NOW, 20)
+        assert len(preparer.claim(connection, ids, Lease("worker", "token", 1200), NOW)) == 20
+
+    with filled.write() as connection:
+        assert whole_tables_read(connection, work) == []
+
+
+def test_the_commits_of_a_delivery_read_no_table_from_end_to_end(filled: Store) -> None:
+    rows = claimed(filled)
+
+    def work() -> None:
+        assert last_look(connection, [(row.client_id, row.id) for row in rows])
+        cover(connection, {(row.client_id, row.treatment_id or 0, "day-01") for row in rows}, NOW)
+
+    with filled.write() as connection:
+        assert whole_tables_read(connection, work) == []
