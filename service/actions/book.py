@@ -24,16 +24,17 @@ from service.domain.reminder import State
 from service.errors import Unavailable
 from service.store.calls import cover
 from service.store.engine import Store
-from service.store.ledger import Outcome, record
-from service.store.marking import LastLook, last_look, mark
+from service.store.ledger import Outcome, concerned, record
+from service.store.locking import lock_clients
+from service.store.marking import LastLook, keep_shared, last_look, mark
 
 log = structlog.get_logger()
 #: How long outcomes may wait for company when no mark is waiting, seconds.
 GATHER = 0.02
 TRY_AGAIN = 1.0
 #: A commit waits for more marks until it has enough, or so many rounds of the event loop in a row have brought none.
-ENOUGH = 8
-QUIET_ROUNDS = 3
+ENOUGH = 16
+QUIET_ROUNDS = 20
 
 
 class Answer(Enum):
@@ -48,10 +49,18 @@ class Answer(Enum):
     REFUSED = "refused"
 
 
+#: Facts that many letters share, as marking.keep_shared takes them: id, clinic id, facts.
+Shared = tuple[str, int, str]
+
+
 @dataclass
 class _Wanted:
     written: Written
     answer: asyncio.Future[Answer]
+
+    @property
+    def shared(self) -> Shared:
+        return self.written.shared_id, self.written.row.clinic_id, self.written.shared
 
 
 @dataclass(frozen=True)
@@ -81,6 +90,7 @@ class Book:
         self._entries: list[_Entry] = []
         self._wake = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
+        self._kept: set[Shared] = set()
         self._closing = False
         self._task: asyncio.Task[None] | None = None
         self.counts: Counter[str] = Counter()
@@ -163,17 +173,23 @@ class Book:
             _answer(marks, [Answer.REFUSED] * len(marks))
             return
         self.counts.update(entry.outcome.outcome for entry in entries)
+        self._kept.update(
+            wanted.shared for wanted, answer in zip(marks, decided, strict=True) if answer is Answer.MARKED
+        )
         _answer(marks, decided)
 
     def _write(self, connection: sa.Connection, marks: list[_Wanted], entries: list[_Entry]) -> list[Answer]:
         """One transaction: outcomes first, so that a stop they cause is seen by the marks."""
         now = self._clock()
-        record(connection, [entry.outcome for entry in entries])
+        outcomes = [entry.outcome for entry in entries]
+        # All at once, in one order: two workers that lock bit by bit wait for each other.
+        lock_clients(connection, concerned(connection, outcomes) | {m.written.row.client_id for m in marks})
+        record(connection, outcomes)
         cover(connection, {step for entry in entries for step in entry.made_up_for()}, now)
         if not marks:
             return []
-        looks = last_look(connection, [(m.written.row.client_id, m.written.row.id) for m in marks])
-        answers, allowed, refused = [], [], []
+        looks = last_look(connection, [m.written.row.id for m in marks])
+        answers, allowed, refused, shared = [], [], [], set()
         for wanted in marks:
             row, look = wanted.written.row, looks.get(wanted.written.row.id)
             if look is None or look.state != State.CLAIMED or look.token != row.token:
@@ -186,6 +202,8 @@ class Book:
             else:
                 answers.append(Answer.MARKED)
                 allowed.append(frozen_values(wanted.written, now))
+                shared.add(wanted.shared)
+        keep_shared(connection, shared - self._kept)
         mark(connection, allowed, self._lease_seconds)
         record(connection, refused)
         self.counts.update(outcome.outcome for outcome in refused)

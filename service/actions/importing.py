@@ -15,9 +15,10 @@ from service.actions.csv_rows import BadRow, CsvFile, GoodRow, RowError
 from service.actions.import_chunk import ChunkWriter, ImportJob
 from service.actions.import_people import chunks, wanted
 from service.errors import Unavailable
-from service.store import audit, bulk, outbox
+from service.store import audit, bulk
 from service.store.audit import Deed
 from service.store.engine import Store
+from service.store.locking import lock_clients
 
 __all__ = ["ImportJob", "Report", "import_file"]
 
@@ -112,7 +113,7 @@ def _lock_in_order(connection: sa.Connection, clinic_id: int, file: CsvFile) -> 
     for rows in chunks(row for row in file if isinstance(row, GoodRow)):
         known |= bulk.find_client_ids(connection, clinic_id, wanted(rows))
     for ids in chunks(sorted(known)):
-        outbox.lock_clients(connection, ids)
+        lock_clients(connection, ids)
 
 
 def _note(connection: sa.Connection, job: ImportJob, report: Report) -> None:

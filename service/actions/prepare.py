@@ -8,7 +8,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from service.actions.shelf import Shelf
+from service.actions.shelf import Name, Shelf
 from service.actions.writing import Around, Words, Writer, Written, text_name
 from service.domain.contact import Withheld
 from service.domain.protocol import FollowUpProtocol
@@ -28,13 +28,15 @@ class Preparer:
     writer: Writer
     _clinics: dict[int, Clinic] = field(default_factory=dict)
     _around: dict[int, Around] = field(default_factory=dict)
+    _names: set[Name] = field(default_factory=set)
 
     def claim(self, connection: sa.Connection, ids: Sequence[int], lease: Lease, now: datetime) -> list[ClaimedEmail]:
         """Claim rows and look up what writing them needs, in the transaction of the claim."""
         rows = outbox.claim(connection, ids, lease, now)
         # Rows of the batch before may still be unwritten: keep their clinics, newly read.
         self._clinics = clinics.by_ids(connection, {row.clinic_id for row in rows} | self._clinics.keys())
-        self.shelf.refresh(connection, self._clinics, now.date())
+        self._names |= {self._name(row) for row in rows}
+        self.shelf.refresh(connection, self._clinics, now.date(), self._names)
         neighbours = outbox.neighbours(connection, [row.treatment_id for row in rows if row.treatment_id])
         for row in rows:
             if row.in_doubt:
@@ -61,9 +63,13 @@ class Preparer:
         if row.in_doubt:
             version = self.shelf.frozen(row.text_id)
         else:
-            name = text_name(row, protocol)
-            version = self.shelf.choose(clinic, protocol.key, name, row.language) if name else None
+            version = self.shelf.choose(clinic, *self._name(row), row.language)
         return Words(version, self.shelf.compiled(version)) if version else None
+
+    def _name(self, row: ClaimedEmail) -> Name:
+        """Which text it needs; an empty name if its protocol no longer has that step."""
+        protocol = self.shelf.catalogue.protocols.get(row.protocol or "")
+        return (row.protocol or "", (text_name(row, protocol) if protocol else None) or "")
 
     def covers(self, row: ClaimedEmail) -> tuple[str, ...]:
         """The steps whose missed call this e-mail, sent in time, makes up for."""

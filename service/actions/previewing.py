@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -68,7 +68,7 @@ class Wanted:
 
 def of_sample(catalogue: Catalogue, protocol: FollowUpProtocol, step: str, language: str) -> Written:
     """The shipped draft with a made-up client and clinic. Raises NotFound where there is none in that language."""
-    row = replace(_made_up(protocol, step, SAMPLE_CLINIC, SAMPLE_TREATED_ON), language=language)
+    row = _made_up(protocol, step, SAMPLE_CLINIC, SAMPLE_TREATED_ON)._replace(language=language)
     name = text_name(row, protocol) or ""
     if (protocol.key, name, language) not in catalogue.sources:
         known = ", ".join(sorted({tag for key, _, tag in catalogue.sources if key == protocol.key}))
@@ -89,8 +89,9 @@ def of_client(connection: sa.Connection, desk: Desk, wanted: Wanted, now: dateti
     """
     clinic, protocol = desk.clinic, wanted.protocol
     row = _client_row(connection, clinic, wanted)
-    desk.shelf.refresh(connection, [clinic.id], now.date())
-    version = desk.shelf.choose(clinic, protocol.key, text_name(row, protocol) or "", row.language)
+    name = text_name(row, protocol) or ""
+    desk.shelf.refresh(connection, [clinic.id], now.date(), {(protocol.key, name)})
+    version = desk.shelf.choose(clinic, protocol.key, name, row.language)
     if version is None:
         raise NotFound(
             f"no version of {protocol.key}/{text_name(row, protocol)} may be sent",
@@ -121,14 +122,14 @@ def _client_row(connection: sa.Connection, clinic: Clinic, wanted: Wanted) -> Cl
         )
     newest = treated[-1]
     row = _made_up(wanted.protocol, wanted.step, clinic, newest["treated_on"])
-    row = replace(row, client_id=client["id"], client_name=client["name"], address=client["email"])
-    row = replace(row, treatment_id=newest["id"], language=client["language"])
+    row = row._replace(client_id=client["id"], client_name=client["name"], address=client["email"])
+    row = row._replace(treatment_id=newest["id"], language=client["language"])
     standing = _standing(connection, newest["id"], wanted.step)
     if standing is not None:
         same = ("id", "day", "kind", "language", "due_at", "useful_until", "planned_at", "message_id")
-        row = replace(row, **{name: standing[name] for name in same})
-        row = replace(row, claimed_at=max(standing["due_at"], standing["not_before"]))
-    return replace(row, language=wanted.language or row.language)
+        row = row._replace(**{name: standing[name] for name in same})
+        row = row._replace(claimed_at=max(standing["due_at"], standing["not_before"]))
+    return row._replace(language=wanted.language or row.language)
 
 
 def _standing(connection: sa.Connection, treatment_id: int, step: str) -> sa.RowMapping | None:
@@ -146,7 +147,9 @@ def _made_up(protocol: FollowUpProtocol, step_key: str, clinic: Clinic, treated_
     """A row of one step as if claimed at its due time; catch-ups take the day from `catch-up-NN`."""
     day, kind = _day_of(protocol, step_key)
     due_at = instant(treated_on + timedelta(days=day), clinic.time.send_at, clinic.zone)
-    none: dict[str, Any] = dict.fromkeys(("doubt_since", "message_id", "text_id", "facts", "dated", "digest"))
+    none: dict[str, Any] = dict.fromkeys(
+        ("doubt_since", "message_id", "text_id", "facts", "shared_id", "shared_facts", "dated", "digest")
+    )
     return ClaimedEmail(
         id=0,
         clinic_id=clinic.id,

@@ -5,7 +5,7 @@ Falls back to another language only whole, never to a mixed e-mail. Compiles eac
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
@@ -23,6 +23,8 @@ log = structlog.get_logger()
 #: After its review date a text goes on for this long, with daily alerts; then its e-mails are held.
 REVIEW_GRACE = timedelta(days=14)
 Key = tuple[int, str, str, str]
+#: A protocol's key and the name of one of its texts.
+Name = tuple[str, str]
 
 
 @dataclass
@@ -36,13 +38,17 @@ class Shelf:
     _compiled: dict[int, CompiledText] = field(default_factory=dict)
     _hellos: dict[str, CompiledText] = field(default_factory=dict)
 
-    def refresh(self, connection: sa.Connection, clinic_ids: Iterable[int], today: date) -> None:
-        """Read which versions of these clinics count now, and compile the new ones. today: UTC, for review dates."""
+    def refresh(
+        self, connection: sa.Connection, clinic_ids: Iterable[int], today: date, wanted: Collection[Name]
+    ) -> None:
+        """Read which versions of these texts count now, and compile the new ones. today: UTC, for review dates."""
         current: dict[Key, TextVersion] = {}
         versions = texts.versions(connection, clinic_ids)
         for version in versions:
             key = (version.clinic_id, version.protocol, version.name, version.language)
-            if key not in current and self._counts(version, today) and self._compile(connection, version):
+            if (version.protocol, version.name) not in wanted or key in current:
+                continue
+            if self._counts(version, today) and self._compile(connection, version):
                 current[key] = version
         # Swapped whole: meanwhile, in another thread, e-mails of the batch before are written from these.
         self._current, self._by_id = current, {version.id: version for version in versions}

@@ -15,6 +15,7 @@ from service.actions.register import entry_row
 from service.domain.protocol import FollowUpProtocol
 from service.domain.schedule import catch_up
 from service.store import clients, clinics, outbox
+from service.store.locking import lock_clients
 from service.store.owed import Owed, has_step, owed_catch_ups
 from service.store.rescue import holders, rescue
 
@@ -43,7 +44,7 @@ class Upkeep:
         found = owed_catch_ups(connection, now, OWED_WITHIN)
         if found:
             # Asked again under the clients' locks: another worker's round may have planned the same notes.
-            outbox.lock_clients(connection, (owed.client_id for owed in found))
+            lock_clients(connection, (owed.client_id for owed in found))
             found = owed_catch_ups(connection, now, OWED_WITHIN)
         given: set[int] = set()
         for owed in found:

@@ -10,6 +10,7 @@ import json
 from collections.abc import Hashable
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import NamedTuple
 
 from service.domain.contact import Withheld
 from service.domain.hours import parse_hours
@@ -29,9 +30,11 @@ from service.store.tables import Kind
 from service.store.texts import TextVersion
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
-    """A finished e-mail and what the mark must keep to make it again. dated: its Date, ISO 8601 with offset."""
+class Written(NamedTuple):
+    """A finished e-mail and what the mark must keep to make it again.
+
+    facts: the client's own, JSON. shared: those of its clinic, step and day. dated: its Date, ISO 8601 with offset.
+    """
 
     row: ClaimedEmail
     message: bytes
@@ -41,6 +44,8 @@ class Written:
     text_version: int | None
     frame_version: str
     facts: str
+    shared_id: str
+    shared: str
     dated: str
     digest: str
 
@@ -63,6 +68,7 @@ class Around:
 
 #: So many kinds of letter are kept ready; a clinic's busy day has a handful.
 KEPT = 500
+_json = json.JSONEncoder(ensure_ascii=False).encode
 _LETTER_KINDS: dict[str, LetterKind] = {
     Kind.REMINDER: "reminder",
     Kind.CATCH_UP: "catch_up",
@@ -80,10 +86,11 @@ def text_name(row: ClaimedEmail, protocol: FollowUpProtocol) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class _Shared:
-    """What all e-mails of a clinic, a step and a day have in common. opening: their facts as JSON, not yet closed."""
+    """What all e-mails of a clinic, a step and a day have in common. facts: content as JSON, kept under `id`."""
 
     content: dict[str, str]
-    opening: str
+    facts: str
+    id: str
     draft: Draft
 
 
@@ -113,18 +120,18 @@ class Writer:
             message_id = row.message_id or self._message_id(row, shared.content["from_address"])
             head = _head(shared.content | mine, words, (dated, message_id))
             message = compose(head, shared.draft, words.compiled.personal(mine))
-            return _written(row, words, head, (message, shared.opening + json.dumps(mine, ensure_ascii=False)[1:]))
+            return _written(row, words, head, (message, _json(mine), shared.id, shared.facts))
         except AftercareError:
             return Withheld(ended(in_doubt=row.in_doubt, otherwise=State.HELD), Reason.RENDER_ERROR)
 
     def _again(self, row: ClaimedEmail, words: Words) -> Written | Withheld:
         """P2: the same bytes or none at all."""
-        content = json.loads(row.facts or "{}")
-        if not content or content["to_address"] != row.address or row.dated is None or row.message_id is None:
+        content = json.loads(row.shared_facts or "{}") | json.loads(row.facts or "{}")
+        if content.get("to_address") != row.address or row.dated is None or row.message_id is None:
             return Withheld(State.UNCONFIRMED, Reason.CHANGED)
         head = _head(content, words, (datetime.fromisoformat(row.dated), row.message_id))
         program, values = words.compiled.prepare(content)
-        written = _written(row, words, head, (compose(head, program, values), row.facts or ""))
+        written = _written(row, words, head, _kept(row, compose(head, program, values)))
         return written if written.digest == row.digest else Withheld(State.UNCONFIRMED, Reason.CHANGED)
 
     def _in_common(
@@ -146,8 +153,9 @@ class Writer:
             program, values = words.compiled.prepare(content)
             common = {name: value for name, value in values.items() if name not in PERSONAL}
             del content["greeting_name"]
-            opening = json.dumps(content, ensure_ascii=False)[:-1] + ", "
-            known = self._shared[key] = _Shared(content, opening, draft(program, common))
+            shared = _json(content)
+            name = hashlib.sha256(f"{clinic.id} {shared}".encode()).hexdigest()[:32]
+            known = self._shared[key] = _Shared(content, shared, name, draft(program, common))
         return known
 
     def _message_id(self, row: ClaimedEmail, from_address: str) -> str:
@@ -188,8 +196,12 @@ def _head(content: dict[str, str], words: Words, stamp: tuple[datetime, str]) ->
     )
 
 
-def _written(row: ClaimedEmail, words: Words, head: Head, made: tuple[bytes, str]) -> Written:
-    message, content = made
+def _kept(row: ClaimedEmail, message: bytes) -> tuple[bytes, str, str, str]:
+    return message, row.facts or "", row.shared_id or "", row.shared_facts or ""
+
+
+def _written(row: ClaimedEmail, words: Words, head: Head, made: tuple[bytes, str, str, str]) -> Written:
+    message, own, shared_id, shared = made
     return Written(
         row=row,
         message=message,
@@ -198,7 +210,9 @@ def _written(row: ClaimedEmail, words: Words, head: Head, made: tuple[bytes, str
         text_id=words.version.id if words.version else None,
         text_version=words.version.version if words.version else None,
         frame_version=words.compiled.frame_version,
-        facts=content,
+        facts=own,
+        shared_id=shared_id,
+        shared=shared,
         dated=head.date.isoformat(),
         digest=hashlib.sha256(message).hexdigest(),
     )
@@ -220,16 +234,17 @@ def sender(clinic: Clinic, on: date) -> Sender:
     )
 
 
-def frozen_values(written: Written, marked_at: datetime) -> dict[str, object]:
-    """The parameters of the mark (store/marking.mark)."""
-    return {
-        "b_id": written.row.id,
-        "b_marked_at": marked_at,
-        "b_message_id": written.message_id,
-        "b_text_id": written.text_id,
-        "b_text_version": written.text_version,
-        "b_frame_version": written.frame_version,
-        "b_facts": written.facts,
-        "b_dated": written.dated,
-        "b_digest": written.digest,
-    }
+def frozen_values(written: Written, marked_at: datetime) -> tuple[object, ...]:
+    """What the mark keeps, in the order of store/marking.MARKED."""
+    return (
+        written.row.id,
+        marked_at,
+        written.message_id,
+        written.text_id,
+        written.text_version,
+        written.frame_version,
+        written.facts,
+        written.shared_id,
+        written.dated,
+        written.digest,
+    )

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from service.domain.reminder import Reason, State, ended
 
 
-@dataclass(frozen=True, kw_only=True)
-class ContactFacts:
+class ContactFacts(NamedTuple):
     """The world of one outgoing e-mail at one instant. No defaults: a fact nobody looked up must not read as harmless.
 
     now, due_at, useful_until: business time, UTC. in_doubt: an earlier copy may be out. consent_withheld: an explicit

@@ -45,7 +45,7 @@ def _encoded(pieces: Sequence[Piece], shared: Mapping[str, str]) -> tuple[bytes 
         if isinstance(piece, Slot) and piece.name not in shared:
             out.append(piece)
             continue
-        chunk = _static(piece) if isinstance(piece, str) else _encode(slot_value(piece, shared))
+        chunk = _static(piece) if isinstance(piece, str) else whole_lines(_encode(slot_value(piece, shared)))
         if out and isinstance(out[-1], bytes):
             out[-1] += chunk
         else:
@@ -55,7 +55,19 @@ def _encoded(pieces: Sequence[Piece], shared: Mapping[str, str]) -> tuple[bytes 
 
 @lru_cache(maxsize=8192)
 def _static(piece: str) -> bytes:
-    return quoted_printable(piece)
+    return whole_lines(quoted_printable(piece))
+
+
+def whole_lines(chunk: bytes) -> bytes:
+    """The chunk, read once more as a stranger would: whole lines of at most 76, CRLF only, none begins with a dot."""
+    lines = chunk.splitlines()
+    if b"\r\n".join([*lines, b""]) != chunk:
+        raise NotComposed("message", "a bare CR or LF, or half a line")
+    if max(map(len, lines), default=0) > 76:
+        raise NotComposed("message", "a body line longer than 76")
+    if chunk.startswith(b".") or b"\n." in chunk:
+        raise NotComposed("message", "a line that begins with a dot")
+    return chunk
 
 
 def _encode(value: str) -> bytes:
@@ -67,7 +79,9 @@ def _encode(value: str) -> bytes:
 
 def fill_draft(pieces: Sequence[bytes | Slot], values: Mapping[str, str]) -> bytes:
     """One part, its open slots filled. Nobody's values outlive the call."""
-    body = b"".join([piece if isinstance(piece, bytes) else _encode(slot_value(piece, values)) for piece in pieces])
+    body = b"".join(
+        [piece if isinstance(piece, bytes) else whole_lines(_encode(slot_value(piece, values))) for piece in pieces]
+    )
     if not body.endswith(b"=\r\n"):
         return body
     # A part may not end in a soft break (RFC 2045 6.7 rule 5), nor in a bare space or tab (rule 3).

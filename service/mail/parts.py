@@ -25,7 +25,8 @@ CARD_COLOURS = {
     Card.EMERGENCY: (INK, INK, WHITE),
 }
 _FONT = "font-family:Arial,Helvetica,sans-serif;"
-_TEXT = f"color:{INK};{_FONT}font-size:18px;line-height:27px;"
+#: Written on every cell that holds words: what stands inside it inherits, what stands in a cell inside does not.
+_TEXT = f"color:{INK};{_FONT}font-size:18px;line-height:27px"
 _TABLE = 'role="presentation" width="100%" cellpadding="0" cellspacing="0" border="0"'
 
 
@@ -121,12 +122,11 @@ class HtmlPart(TextPart):
     def block(self, block: Block, inner: str) -> str:
         match block.kind:
             case BlockKind.HEADING:
-                style = f"margin:16px 0 8px;color:{INK};{_FONT}font-size:22px;line-height:29px"
-                return f'<h2 class="ink" style="{style}">{inner}</h2>\n'
+                return f'<h2 style="margin:16px 0 8px;font-size:22px;line-height:29px">{inner}</h2>\n'
             case BlockKind.BULLET:
-                return f'<li class="ink" style="margin:0 0 8px;{_TEXT}">{inner}</li>\n'
+                return f'<li style="margin:0 0 8px">{inner}</li>\n'
             case _:
-                return f'<p class="ink" style="margin:0 0 16px;{_TEXT}">{inner}</p>\n'
+                return f'<p style="margin:0 0 16px">{inner}</p>\n'
 
     def bullets(self, inner: str) -> str:
         side = "0 0 0 24px" if self.language.direction == "ltr" else "0 24px 0 0"
@@ -140,8 +140,9 @@ class HtmlPart(TextPart):
             f'border:2px solid {border};padding:12px 16px">\n'
             f'<h2 class="{card.card}-words" style="margin:0;color:{self.head_colour(card.card)};{_FONT}font-size:20px;'
             f'line-height:28px">{self.level(card.card)}{heading}</h2></td></tr>\n'
-            f'<tr><td class="{card.card}-body" bgcolor="{WHITE}" style="background-color:{WHITE};'
-            f'border:2px solid {border};border-top:0;padding:16px 16px 4px">\n{inner}</td></tr></table>\n{_gap(16)}'
+            f'<tr><td class="{card.card}-body ink" bgcolor="{WHITE}" style="background-color:{WHITE};'
+            f'border:2px solid {border};border-top:0;padding:16px 16px 4px;{_TEXT}">\n'
+            f"{inner}</td></tr></table>\n{_gap(16)}"
         )
 
     def level(self, card: Card) -> str:

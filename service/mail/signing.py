@@ -12,6 +12,7 @@ import secrets
 import stat
 from base64 import b32decode, b32encode, urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
+from functools import lru_cache
 from hashlib import sha256
 from hmac import compare_digest, digest
 from pathlib import Path
@@ -48,7 +49,7 @@ class Signer:
         if not _DOMAIN.fullmatch(domain):
             raise ValueError("not a domain for a Message-ID")
         mac = digest(_derived(self._ring[0][1], "message-id"), f"{epoch}\0{email_id}".encode(), "sha256")
-        return f"<{_base32(mac[:15])}@{domain}>"
+        return f"<{mac[:15].hex()}@{domain}>"
 
     def token(self, purpose: str, subject: str) -> str:
         """What a link carries: at most 40 characters safe in a URL. subject: at most 17 bytes of UTF-8, not empty.
@@ -107,6 +108,7 @@ def _masked(key: bytes, use: str, mac: bytes, subject: bytes) -> bytes:
     return bytes(one ^ other for one, other in zip(subject, stream, strict=False))
 
 
+@lru_cache(maxsize=64)
 def _derived(key: bytes, use: str) -> bytes:
     """A key of its own for each use."""
     return digest(key, f"aftercare {use}".encode(), "sha256")

@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from jinja2 import DictLoader, StrictUndefined, TemplateError, meta
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -121,7 +121,11 @@ class CompiledText:
 
     def personal(self, facts: Mapping[str, str]) -> dict[str, str]:
         """What stands in the slots that are one client's own."""
-        return display(facts, {slot: kind for slot, kind in self.kinds.items() if slot in PERSONAL}, self.words)
+        return display(facts, self._personal, self.words)
+
+    @cached_property
+    def _personal(self) -> dict[str, SlotKind]:
+        return {slot: kind for slot, kind in self.kinds.items() if slot in PERSONAL}
 
     def prepare(self, facts: Mapping[str, str]) -> tuple[Program, dict[str, str]]:
         """The program for these facts, and the values to fill it with."""

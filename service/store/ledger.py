@@ -6,22 +6,22 @@ Each function runs inside one short transaction that many conversations share. N
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
 from service.domain.reminder import Reason, State
 from service.store.calls import open_calls
-from service.store.outbox import NO_LEASE, end_open, lock_clients
-from service.store.tables import LEASED, Kind, attempts, clients, emails, suppressions
+from service.store.locking import lock_clients
+from service.store.many import Many
+from service.store.outbox import NO_LEASE, end_open
+from service.store.tables import Kind, attempts, clients, emails, suppressions
 
-_leased = sa.text(LEASED)
+_LEASED = (State.CLAIMED, State.SENDING)
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of one claimed row. spoke: a conversation about it was begun, so it leaves an attempt."""
 
     id: int
@@ -47,64 +47,55 @@ class Outcome:
     reply: str | None = None
 
 
-_LAST: dict[str, sa.BindParameter[Any]] = {
-    "last_code": sa.bindparam("b_code"),
-    "last_enhanced": sa.bindparam("b_enhanced"),
-    "last_stage": sa.bindparam("b_stage"),
-    "last_reply": sa.bindparam("b_reply"),
-    "attempts": sa.bindparam("b_attempts"),
-}
+_NAMES = (
+    *("id", "lease_token", "state", "reason", "not_before", "doubt_since", "ended_at", "attempts"),
+    *("last_code", "last_enhanced", "last_stage", "last_reply"),
+)
+_LAST = ("attempts", "last_code", "last_enhanced", "last_stage", "last_reply")
+
+
 # A late 250 is a fact, whoever holds the row by now: it also stops a repeat that is not yet marked.
-_SENT = (
-    sa.update(emails)
-    .where(emails.c.id == sa.bindparam("b_id"), emails.c.state != State.SENT)
-    .values(
-        state=State.SENT,
-        reason=None,
-        sent_at=sa.bindparam("b_ended_at"),
-        ended_at=sa.bindparam("b_ended_at"),
-        **NO_LEASE,
-        **_LAST,
+def _sent(many: sa.FromClause) -> sa.Update:
+    told = {name: many.c[name] for name in _LAST}
+    return (
+        sa.update(emails)
+        .where(emails.c.id == many.c.id, emails.c.state != State.SENT)
+        .values(state=State.SENT, reason=None, sent_at=many.c.ended_at, ended_at=many.c.ended_at, **NO_LEASE, **told)
     )
-)
-_MINE = (
-    emails.c.id == sa.bindparam("b_id"),
-    emails.c.lease_token == sa.bindparam("b_token"),
-    _leased,
-)
-_AGAIN = (
-    sa.update(emails)
-    .where(*_MINE)
-    .values(
-        state=sa.bindparam("b_state"),
-        reason=sa.bindparam("b_reason"),
-        not_before=sa.func.coalesce(sa.bindparam("b_not_before", type_=emails.c.not_before.type), emails.c.not_before),
-        doubt_since=sa.func.coalesce(
-            emails.c.doubt_since, sa.bindparam("b_doubt_since", type_=emails.c.doubt_since.type)
-        ),
-        ended_at=sa.bindparam("b_ended"),
-        **NO_LEASE,
-        **_LAST,
+
+
+def _again(many: sa.FromClause) -> sa.Update:
+    told = {name: many.c[name] for name in ("state", "reason", "ended_at", *_LAST)}
+    return (
+        sa.update(emails)
+        .where(emails.c.id == many.c.id, emails.c.lease_token == many.c.lease_token, emails.c.state.in_(_LEASED))
+        .values(
+            not_before=sa.func.coalesce(many.c.not_before, emails.c.not_before),
+            doubt_since=sa.func.coalesce(emails.c.doubt_since, many.c.doubt_since),
+            **NO_LEASE,
+            **told,
+        )
     )
+
+
+_THAWED = dict.fromkeys(
+    ("text_id", "text_version", "frame_version", "facts", "shared_id", "dated", "digest", "marked_at")
 )
-_THAWED = dict.fromkeys(("text_id", "text_version", "frame_version", "facts", "dated", "digest", "marked_at"))
-_THAW = _AGAIN.values(**_THAWED)
-_ATTEMPT = sa.insert(attempts)
+_COLUMNS = [emails.c[name] for name in _NAMES]
+_SENT = Many(_COLUMNS, _sent)
+_AGAIN = Many(_COLUMNS, _again)
+_THAW = Many(_COLUMNS, lambda many: _again(many).values(_THAWED))
 
 
 def record(connection: sa.Connection, outcomes: Sequence[Outcome]) -> None:
     """Write outcomes and their attempts; suppress dead addresses; open the calls that a failure makes necessary."""
     if not outcomes:
         return
-    lock_clients(connection, _concerned(connection, outcomes))
-    for statement, group in (
-        (_ATTEMPT, [_attempt(o) for o in outcomes if o.spoke]),
-        (_SENT, [_parameters(o) for o in outcomes if o.state is State.SENT]),
-        (_THAW, [_parameters(o) for o in outcomes if o.state is not State.SENT and o.thaw]),
-        (_AGAIN, [_parameters(o) for o in outcomes if o.state is not State.SENT and not o.thaw]),
-    ):
-        if group:
-            connection.execute(statement, group)
+    lock_clients(connection, concerned(connection, outcomes))
+    _ATTEMPT.execute(connection, [_attempt(o) for o in outcomes if o.spoke])
+    _SENT.execute(connection, [_values(o) for o in outcomes if o.state is State.SENT])
+    _THAW.execute(connection, [_values(o) for o in outcomes if o.state is not State.SENT and o.thaw])
+    _AGAIN.execute(connection, [_values(o) for o in outcomes if o.state is not State.SENT and not o.thaw])
     for outcome in outcomes:
         if outcome.suppress:
             suppress(connection, outcome)
@@ -116,7 +107,7 @@ def record(connection: sa.Connection, outcomes: Sequence[Outcome]) -> None:
 _LOST = (State.FAILED, State.UNCONFIRMED, State.MISSED)
 
 
-def _concerned(connection: sa.Connection, outcomes: Sequence[Outcome]) -> set[int]:
+def concerned(connection: sa.Connection, outcomes: Sequence[Outcome]) -> set[int]:
     """The clients whose rows change: their own, and everybody's who has an address that is now suppressed."""
     ids = {outcome.client_id for outcome in outcomes}
     dead = [outcome.client_id for outcome in outcomes if outcome.suppress]
@@ -141,40 +132,53 @@ def _call_for(connection: sa.Connection, lost: Sequence[Outcome]) -> None:
     open_calls(connection, rows, lost[0].ended_at)
 
 
-def _parameters(outcome: Outcome) -> dict[str, Any]:
-    final = outcome.state not in (State.PLANNED, State.IN_DOUBT, State.HELD)
-    return {
-        "b_id": outcome.id,
-        "b_token": outcome.token,
-        "b_state": outcome.state,
-        "b_reason": outcome.reason,
-        "b_not_before": outcome.not_before,
-        "b_doubt_since": outcome.ended_at if outcome.state in (State.IN_DOUBT, State.UNCONFIRMED) else None,
-        "b_ended": outcome.ended_at if final else None,
-        "b_ended_at": outcome.ended_at,
-        "b_attempts": outcome.attempts,
-        "b_code": outcome.code,
-        "b_enhanced": outcome.enhanced,
-        "b_stage": outcome.stage,
-        "b_reply": outcome.reply,
-    }
+def _values(outcome: Outcome) -> tuple[Any, ...]:
+    """In the order of _NAMES."""
+    goes_on = outcome.state in (State.PLANNED, State.IN_DOUBT, State.HELD)
+    return (
+        outcome.id,
+        outcome.token,
+        outcome.state,
+        outcome.reason,
+        outcome.not_before,
+        outcome.ended_at if outcome.state in (State.IN_DOUBT, State.UNCONFIRMED) else None,
+        None if goes_on else outcome.ended_at,
+        outcome.attempts,
+        outcome.code,
+        outcome.enhanced,
+        outcome.stage,
+        outcome.reply,
+    )
 
 
-def _attempt(outcome: Outcome) -> dict[str, Any]:
-    return {
-        "clinic_id": outcome.clinic_id,
-        "email_id": outcome.id,
-        "worker": outcome.worker,
-        "token": outcome.token,
-        "claimed_at": outcome.claimed_at,
-        "marked_at": outcome.marked_at,
-        "stage": outcome.stage,
-        "code": outcome.code,
-        "enhanced": outcome.enhanced,
-        "reply": outcome.reply,
-        "ended_at": outcome.ended_at,
-        "outcome": outcome.outcome,
-    }
+_ATTEMPT = Many(
+    [
+        attempts.c[name]
+        for name in (
+            *("clinic_id", "email_id", "worker", "token", "claimed_at", "marked_at"),
+            *("stage", "code", "enhanced", "reply", "ended_at", "outcome"),
+        )
+    ],
+    lambda many: sa.insert(attempts).from_select([column.name for column in many.c], sa.select(many)),
+)
+
+
+def _attempt(outcome: Outcome) -> tuple[Any, ...]:
+    """In the order of _ATTEMPT's columns."""
+    return (
+        outcome.clinic_id,
+        outcome.id,
+        outcome.worker,
+        outcome.token,
+        outcome.claimed_at,
+        outcome.marked_at,
+        outcome.stage,
+        outcome.code,
+        outcome.enhanced,
+        outcome.reply,
+        outcome.ended_at,
+        outcome.outcome,
+    )
 
 
 def suppress(connection: sa.Connection, outcome: Outcome) -> None:

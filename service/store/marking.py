@@ -5,22 +5,21 @@ Both run inside one short transaction that many conversations share. Nothing her
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from service.domain.reminder import State
 from service.store.engine import database_clock
-from service.store.outbox import lock_clients
-from service.store.tables import clients, emails, suppressions, treatments
+from service.store.many import Many
+from service.store.tables import clients, emails, shared_facts, suppressions, treatments
 
 
-@dataclass(frozen=True, slots=True)
-class LastLook:
+class LastLook(NamedTuple):
     """A claimed row and its world in the transaction of the mark."""
 
     id: int
@@ -73,41 +72,56 @@ _LAST_LOOK: sa.Select[*tuple[Any, ...]] = (
 )
 
 
-def last_look(connection: sa.Connection, wanted: Sequence[tuple[int, int]]) -> dict[int, LastLook]:
-    """Lock the clients and rows of `wanted` (client id, e-mail id) and read what the mark must still agree with."""
-    lock_clients(connection, (client_id for client_id, _ in wanted))
-    ids = [email_id for _, email_id in wanted]
-    return {row[0]: LastLook(*row) for row in connection.execute(_LAST_LOOK, {"b_ids": ids})}
+def last_look(connection: sa.Connection, ids: Sequence[int]) -> dict[int, LastLook]:
+    """Lock these rows, whose clients are locked already, and read what the mark must still agree with."""
+    return {row[0]: LastLook._make(row) for row in connection.execute(_LAST_LOOK, {"b_ids": ids}).all()}
 
 
-_MARK = (
-    sa.update(emails)
-    .where(emails.c.id == sa.bindparam("b_id"))
-    .values(
-        state=State.SENDING,
-        marked_at=sa.bindparam("b_marked_at"),
-        message_id=sa.bindparam("b_message_id"),
-        text_id=sa.bindparam("b_text_id"),
-        text_version=sa.bindparam("b_text_version"),
-        frame_version=sa.bindparam("b_frame_version"),
-        facts=sa.bindparam("b_facts"),
-        dated=sa.bindparam("b_dated"),
-        digest=sa.bindparam("b_digest"),
-        # Marking a row that is in doubt uses up one of its repeats, whatever becomes of it.
-        doubt_retries=emails.c.doubt_retries + sa.case((emails.c.doubt_since.is_(None), 0), else_=1),
-    )
+_FROZEN = (
+    "marked_at",
+    "message_id",
+    "text_id",
+    "text_version",
+    "frame_version",
+    "facts",
+    "shared_id",
+    "dated",
+    "digest",
 )
+#: The columns of a mark, in the order in which `mark` takes them.
+MARKED = ("id", *_FROZEN)
 
 
-def mark(connection: sa.Connection, rows: Sequence[dict[str, Any]], lease_seconds: int) -> None:
-    """Write the marks. Call only for rows that `last_look` found claimed with their token in this transaction.
+def keep_shared(connection: sa.Connection, rows: Iterable[tuple[str, int, str]]) -> None:
+    """Keep facts that many letters share: id, clinic id, facts. What is there already stays."""
+    # In one order, or two workers wait for each other's new row.
+    fresh = [{"id": key, "clinic_id": clinic_id, "facts": facts} for key, clinic_id, facts in sorted(set(rows))]
+    if fresh:
+        insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+        connection.execute(insert(shared_facts).on_conflict_do_nothing(), fresh)
+
+
+def mark(connection: sa.Connection, rows: Sequence[tuple[Any, ...]], lease_seconds: int) -> None:
+    """Write the marks. rows: values of MARKED. Call only for rows that `last_look` found claimed with their token.
 
     The lease begins anew: the row may have waited long for its turn, and must not lapse while it is being said.
     """
-    if rows:
-        connection.execute(_mark(lease_seconds), rows)
+    _mark(lease_seconds).execute(connection, rows)
 
 
 @lru_cache(maxsize=8)
-def _mark(lease_seconds: int) -> sa.Update:
-    return _MARK.values(lease_until=database_clock(lease_seconds))
+def _mark(lease_seconds: int) -> Many:
+    def build(many: sa.FromClause) -> sa.Update:
+        return (
+            sa.update(emails)
+            .where(emails.c.id == many.c.id)
+            .values(
+                state=State.SENDING,
+                lease_until=database_clock(lease_seconds),
+                # Marking a row that is in doubt uses up one of its repeats, whatever becomes of it.
+                doubt_retries=emails.c.doubt_retries + sa.case((emails.c.doubt_since.is_(None), 0), else_=1),
+                **{name: many.c[name] for name in _FROZEN},
+            )
+        )
+
+    return Many([emails.c[name] for name in MARKED], build)

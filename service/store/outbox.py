@@ -1,22 +1,22 @@
 """The outbox: plan, list what is due, claim, end. One row is one e-mail that should go out.
 
 Refuses to know SMTP or rules: it moves rows by what domain/reminder.py decided. `now` is business time; leases run on
-the database's clock. Writers lock the client row first, everywhere, or PostgreSQL deadlocks.
+the database's clock.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
 from service.domain.reminder import Reason, State
 from service.store.calls import open_calls
 from service.store.engine import database_clock
-from service.store.tables import WAITING, Kind, clients, emails, treatments
+from service.store.tables import WAITING, Kind, clients, emails, shared_facts, treatments
 
 Condition = sa.ColumnElement[bool]
 
@@ -24,9 +24,11 @@ Condition = sa.ColumnElement[bool]
 _waiting = sa.text(WAITING)
 
 
-@dataclass(frozen=True, slots=True)
-class ClaimedEmail:
-    """A row this worker holds, with what is needed to write and address it. frozen_*: set if a copy may be out."""
+class ClaimedEmail(NamedTuple):
+    """A row this worker holds, with what is needed to write and address it.
+
+    facts and shared_facts together, dated, digest: set if a copy may be out.
+    """
 
     id: int
     clinic_id: int
@@ -46,6 +48,8 @@ class ClaimedEmail:
     message_id: str | None
     text_id: int | None
     facts: str | None
+    shared_id: str | None
+    shared_facts: str | None
     dated: str | None
     digest: str | None
     claimed_at: datetime
@@ -78,6 +82,8 @@ _CLAIMED_COLUMNS = (
     emails.c.message_id,
     emails.c.text_id,
     emails.c.facts,
+    emails.c.shared_id,
+    shared_facts.c.facts.label("shared_facts"),
     emails.c.dated,
     emails.c.digest,
     emails.c.claimed_at,
@@ -86,8 +92,10 @@ _CLAIMED_COLUMNS = (
     treatments.c.treated_on,
     emails.c.lease_token,
 )
-_WITH_CLIENT = emails.join(clients, clients.c.id == emails.c.client_id).outerjoin(
-    treatments, treatments.c.id == emails.c.treatment_id
+_WITH_CLIENT = (
+    emails.join(clients, clients.c.id == emails.c.client_id)
+    .outerjoin(treatments, treatments.c.id == emails.c.treatment_id)
+    .outerjoin(shared_facts, shared_facts.c.id == emails.c.shared_id)
 )
 
 
@@ -141,13 +149,13 @@ def claim(connection: sa.Connection, ids: Sequence[int], lease: Lease, now: date
     held = list(connection.execute(taken).scalars())
     if not held:
         return []
-    rows: sa.CursorResult[*tuple[Any, ...]] = connection.execute(
+    rows = connection.execute(
         sa.select(*_CLAIMED_COLUMNS)
         .select_from(_WITH_CLIENT)
         .where(emails.c.id.in_(held))
         .order_by(emails.c.useful_until, emails.c.id)
-    )
-    return [ClaimedEmail(*row) for row in rows]
+    ).all()
+    return [ClaimedEmail._make(row) for row in rows]
 
 
 def release(connection: sa.Connection, ids: Sequence[int], token: str) -> None:
@@ -169,7 +177,7 @@ def neighbours(connection: sa.Connection, treatment_ids: Sequence[int]) -> dict[
         )
         .order_by(emails.c.treatment_id, emails.c.day)
     )
-    for treatment_id, *step in connection.execute(query):
+    for treatment_id, *step in connection.execute(query).all():
         found.setdefault(treatment_id, []).append(tuple(step))
     return found
 
@@ -227,19 +235,3 @@ def end(connection: sa.Connection, which: Condition, state: State, reason: Reaso
     for row in ended:
         counts[row.state] = counts.get(row.state, 0) + 1
     return counts
-
-
-def lock_clients(connection: sa.Connection, client_ids: Iterable[int]) -> None:
-    """Lock client rows in one order before touching what hangs on them. SQLite's writer is alone already.
-
-    Not against new rows that only point at a client: such a row may stand in a transaction that waits for us.
-    """
-    if connection.dialect.name == "postgresql":
-        # One array: an outage concerns more clients than a statement takes parameters.
-        ids = sa.literal(sorted(set(client_ids)), sa.ARRAY(sa.BigInteger))
-        connection.execute(
-            sa.select(clients.c.id)
-            .where(clients.c.id == sa.any_(ids))
-            .order_by(clients.c.id)
-            .with_for_update(key_share=True)
-        )

@@ -14,6 +14,15 @@ WAITING = "state IN ('planned', 'in_doubt')"
 LEASED = "state IN ('claimed', 'sending')"
 _HELD = "state = 'held'"
 
+#: What the letters of a clinic, a step and a day have in common, kept once. id: digest of clinic and facts.
+shared_facts = sa.Table(
+    "shared_facts",
+    metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
+    of_clinic(),
+    sa.Column("facts", sa.Text, nullable=False),
+)
+
 emails = sa.Table(
     "emails",
     metadata,
@@ -48,6 +57,7 @@ emails = sa.Table(
     sa.Column("text_version", sa.Integer),
     sa.Column("frame_version", sa.String(64)),
     sa.Column("facts", sa.Text),
+    sa.Column("shared_id", sa.String(32), sa.ForeignKey("shared_facts.id")),
     sa.Column("dated", sa.String(40)),
     sa.Column("digest", sa.String(64)),
     sa.Column("sent_at", Instant),

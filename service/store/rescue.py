@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from service.domain.reminder import Reason, State, doubt_wait, lapsed
 from service.store.engine import database_clock
 from service.store.ledger import Outcome, record
-from service.store.outbox import lock_clients
+from service.store.locking import lock_clients
 from service.store.tables import LEASED, emails
 
 # As text: SQLite has no booleans, and a boolean expression becomes `… = 1`, which no partial index serves.

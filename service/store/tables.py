@@ -9,7 +9,17 @@ import sqlalchemy as sa
 
 from service.store.columns import Id, Kind, Role, metadata, of_clinic, one_of
 from service.store.engine import Instant
-from service.store.outbox_tables import APPEND_ONLY, LEASED, WAITING, attempts, audit, calls, emails, suppressions
+from service.store.outbox_tables import (
+    APPEND_ONLY,
+    LEASED,
+    WAITING,
+    attempts,
+    audit,
+    calls,
+    emails,
+    shared_facts,
+    suppressions,
+)
 
 __all__ = [
     "APPEND_ONLY",
@@ -25,6 +35,7 @@ __all__ = [
     "emails",
     "metadata",
     "one_of",
+    "shared_facts",
     "staff",
     "suppressions",
     "texts",

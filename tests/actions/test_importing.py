@@ -25,9 +25,10 @@ from service.actions.revise import Who
 from service.domain.persons import fold_address, fold_name
 from service.domain.protocol import FollowUpProtocol
 from service.errors import BadInput, Unavailable
-from service.store import audit, outbox
+from service.store import audit
 from service.store.clinics import Clinic
 from service.store.engine import Store
+from service.store.locking import lock_clients
 from service.store.tables import audit as audit_lines
 from service.store.tables import calls, clients, emails, metadata, suppressions, treatments
 from tests.support.builders import build_clinic
@@ -427,11 +428,11 @@ def test_known_clients_are_locked_in_the_order_of_their_ids_whatever_the_file_sa
     newer = [{**row, "treatment_date": "2026-11-20"} for row in reversed(rows)]
     thread = threading.Thread(target=lambda: reports.append(_import(world, *newer)))
     with world.store.write() as connection:
-        outbox.lock_clients(connection, [1])
+        lock_clients(connection, [1])
         thread.start()
         while not _somebody_waits(world):
             assert thread.is_alive()
-        outbox.lock_clients(connection, [CHUNK + 1])
+        lock_clients(connection, [CHUNK + 1])
     thread.join()
     assert reports[0].accepted == CHUNK + 1
 

@@ -21,14 +21,14 @@ def test_words_stay_at_hand_while_they_are_read_anew(store: Store) -> None:
     found: list[TextVersion | None] = []
     with store.write() as connection:
         (clinic,) = clinics.every(connection)
-        shelf.refresh(connection, [clinic.id], NOW.date())
+        shelf.refresh(connection, [clinic.id], NOW.date(), {(PROTOCOL, "day-01")})
         at_first = shelf.choose(clinic, PROTOCOL, "day-01", "en")
 
         def look(*_: object) -> None:
             found.append(shelf.choose(clinic, PROTOCOL, "day-01", "en"))
 
         sa.event.listen(connection, "after_cursor_execute", look)
-        shelf.refresh(connection, [clinic.id], NOW.date())
+        shelf.refresh(connection, [clinic.id], NOW.date(), {(PROTOCOL, "day-01")})
     assert at_first is not None
     assert found
     assert set(found) == {at_first}

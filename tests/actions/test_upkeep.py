@@ -19,7 +19,8 @@ from service.domain.protocol import FollowUpProtocol
 from service.domain.reminder import State
 from service.store import outbox
 from service.store.engine import Store
-from service.store.outbox import Lease, lock_clients
+from service.store.locking import lock_clients
+from service.store.outbox import Lease
 from service.store.tables import calls, clients, emails, suppressions
 from tests.support.builders import all_calls, wait_until_somebody_waits
 from tests.support.world import SMP, World, at, make_world

@@ -162,7 +162,7 @@ def test_a_refusal_in_the_middle_of_the_message_is_heard() -> None:
 @EITHER_WAY
 def test_the_whole_message_has_one_limit_however_steadily_the_replies_drip(pipelining: bool) -> None:
     def slow(stage: str, _argument: str, _count: int) -> Action | None:
-        return Drip(0.01) if stage in {"mail", "rcpt", "data"} else None
+        return Drip(0.015) if stage in {"mail", "rcpt", "data"} else None
 
     with ScriptedRelay(slow, pipelining=pipelining) as relay:
         heard, usable = run(usable_after(replace(address_of(relay), session_timeout=SHORT)))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from service.mail import draft as module
 from service.mail.compose import Head, compose
-from service.mail.draft import draft
+from service.mail.draft import NotComposed, draft, whole_lines
 from service.mail.program import Program, Slot
 
 HEAD = Head(
@@ -27,6 +28,24 @@ PROGRAM = Program(
     ("<p>Dear ", Slot("name", html=True), "</p>", Slot("clinic", html=True), "\n"),
 )
 WORDS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=120)
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        b"all is\nwell\r\n",
+        b"all is\rwell\r\n",
+        b"all\ris\nwell\r\n",
+        b"all is well",
+        b"all is\r\n.well\r\n",
+        b".well\r\n",
+        b"all is well" * 7 + b"\r\n",
+    ],
+)
+def test_no_piece_leaves_that_is_not_whole_mail_lines(chunk: bytes) -> None:
+    with pytest.raises(NotComposed):
+        whole_lines(chunk)
+    assert whole_lines(b"all is well=\r\n") == b"all is well=\r\n"
 
 
 @given(WORDS, st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E, exclude_characters="=?"), min_size=1))

@@ -92,7 +92,7 @@ def test_nothing_readable_stands_in_a_token() -> None:
 
 def test_a_message_id_is_stable_opaque_and_the_rows_own() -> None:
     made = SIGNER.message_id(17, "2026-11-20T10:00:00+00:00", "clinic.example")
-    assert re.fullmatch(r"<[a-z2-7]{24}@clinic\.example>", made)
+    assert re.fullmatch(r"<[0-9a-f]{30}@clinic\.example>", made)
     assert made == Signer([NEW]).message_id(17, "2026-11-20T10:00:00+00:00", "clinic.example")
     others = {
         SIGNER.message_id(18, "2026-11-20T10:00:00+00:00", "clinic.example"),

@@ -12,8 +12,9 @@ from service.domain.reminder import Reason, State
 from service.store import ledger
 from service.store.clinics import Clinic
 from service.store.engine import Store
+from service.store.locking import lock_clients
 from service.store.marking import last_look
-from service.store.outbox import ClaimedEmail, Lease, lock_clients
+from service.store.outbox import ClaimedEmail, Lease
 from service.store.rescue import holders, rescue
 from service.store.tables import Kind, attempts, clients, emails, suppressions, treatments
 from tests.support.builders import (
@@ -69,7 +70,7 @@ def words(row: Any) -> tuple[str, str | None, int, int]:
 def test_the_last_look_shows_the_world_as_it_is_now(connection: sa.Connection, clinic: Clinic, client_id: int) -> None:
     treatment_id = build_treatment(connection, clinic, client_id)
     row = held(connection, clinic, client_id, treatment_id=treatment_id)
-    look = last_look(connection, [(client_id, row.id)])[row.id]
+    look = last_look(connection, [row.id])[row.id]
     assert (look.state, look.token, look.address, look.consented, look.suppressed) == (
         "claimed",
         "t1",
@@ -87,7 +88,7 @@ def test_the_last_look_shows_the_world_as_it_is_now(connection: sa.Connection, c
             clinic_id=clinic.id, email_folded="sam@example.com", reason="dead", created_at=DUE
         )
     )
-    look = last_look(connection, [(client_id, row.id)])[row.id]
+    look = last_look(connection, [row.id])[row.id]
     assert (look.stopped_at, look.paused_at, look.erased_at, look.cancelled_at) == (DUE, DUE, DUE, DUE)
     assert (look.address, look.consented, look.suppressed) == ("new@example.com", False, True)
 
@@ -101,7 +102,7 @@ def test_a_lifted_suppression_and_another_clinics_do_not_count(
             sa.insert(suppressions).values(email_folded="sam@example.com", reason="dead", created_at=DUE, **fields)
         )
     row = held(connection, clinic, client_id)
-    assert not last_look(connection, [(client_id, row.id)])[row.id].suppressed
+    assert not last_look(connection, [row.id])[row.id].suppressed
 
 
 def test_a_mark_freezes_what_makes_the_same_bytes_again(
@@ -174,7 +175,7 @@ def test_a_late_250_stops_the_repeat_of_another_worker_that_is_not_marked_yet(
     connection.execute(sa.update(emails).values(state=State.IN_DOUBT, lease_token=None, doubt_since=DUE))
     (again,) = claim(connection, [row.id], lease=Lease("w2", "t2", 600))
     ledger.record(connection, [outcome(row, State.SENT)])
-    look = last_look(connection, [(client_id, row.id)])[row.id]
+    look = last_look(connection, [row.id])[row.id]
     assert (look.state, look.token) == ("sent", None)
     ledger.record(connection, [outcome(again, State.UNCONFIRMED, token="t2")])
     assert the_email(connection, row.id).state == "sent"

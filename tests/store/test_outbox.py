@@ -13,6 +13,7 @@ from service.domain.reminder import FINAL, Reason, State
 from service.store import outbox
 from service.store.clinics import Clinic
 from service.store.engine import Store
+from service.store.locking import lock_clients
 from service.store.outbox import Lease
 from service.store.owed import has_step
 from service.store.tables import clients, emails
@@ -226,7 +227,7 @@ def test_an_outage_of_more_rows_than_a_statement_takes_parameters_ends_in_calls(
 @on_postgresql
 def test_more_clients_are_locked_than_a_statement_takes_parameters(store: Store) -> None:
     with store.write() as connection:
-        outbox.lock_clients(connection, range(70_000))
+        lock_clients(connection, range(70_000))
 
 
 # --- ended by people
@@ -330,7 +331,7 @@ def test_clients_are_locked_against_writers_but_not_against_rows_that_point_at_t
     with store.write() as connection:
         client_id = build_client(connection, clinic)
     with store.write() as one:
-        outbox.lock_clients(one, [client_id])
+        lock_clients(one, [client_id])
         with store.write() as other:
             build_email(other, clinic, client_id)
             locked = sa.select(clients.c.id).where(clients.c.id == client_id).with_for_update(skip_locked=True)
@@ -343,7 +344,7 @@ def test_expiry_does_not_wait_for_somebody_who_is_stopping_a_client(store: Store
         client_id = build_client(connection, clinic)
         stopping, other = build_email(connection, clinic, client_id), build_email(connection, clinic, client_id)
     with store.write() as desk:
-        outbox.lock_clients(desk, [client_id])
+        lock_clients(desk, [client_id])
         outbox.end_open(desk, emails.c.id == stopping, Reason.STOPPED, LATE)
         with store.write() as worker:
             worker.exec_driver_sql("SET LOCAL lock_timeout = '1s'")

@@ -14,14 +14,17 @@ from service.actions.prepare import Preparer
 from service.actions.shelf import Shelf
 from service.actions.upkeep import Upkeep
 from service.actions.writing import Writer
+from service.domain.reminder import State
 from service.mail.catalogue import Catalogue
 from service.mail.signing import Signer, new_key
 from service.store import outbox
 from service.store.calls import cover
 from service.store.engine import Store
+from service.store.ledger import record
 from service.store.marking import last_look
 from service.store.outbox import ClaimedEmail, Lease
 from tests.bench.stock import fill
+from tests.support.builders import mark, outcome
 
 NOW = datetime(2026, 11, 21, 10, tzinfo=UTC)
 LARGE = ("emails", "clients", "treatments", "attempts", "calls")
@@ -85,7 +88,11 @@ def test_the_commits_of_a_delivery_read_no_table_from_end_to_end(filled: Store) 
     rows = claimed(filled)
 
     def work() -> None:
-        assert last_look(connection, [(row.client_id, row.id) for row in rows])
+        assert last_look(connection, [row.id for row in rows])
+        for row in rows:
+            mark(connection, row, NOW)
+        record(connection, [outcome(row, State.SENT) for row in rows[1:]])
+        record(connection, [outcome(rows[0], State.PLANNED)])
         cover(connection, {(row.client_id, row.treatment_id or 0, "day-01") for row in rows}, NOW)
 
     with filled.write() as connection:

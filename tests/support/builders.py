@@ -105,10 +105,8 @@ def claim(
 def mark(connection: sa.Connection, row: ClaimedEmail, now: datetime = DUE, lease_seconds: int = 1200) -> None:
     """Mark a claimed row as a worker does whose message is about to be said."""
     frozen = {"message_id": f"<{row.id}@example.com>", "frame_version": "f1", "facts": '{"a":"b"}', "digest": "d" * 64}
-    values = {**frozen, "marked_at": now, "text_id": None, "text_version": 1, "dated": now.isoformat()}
-    marking.mark(
-        connection, [{"b_id": row.id, **{f"b_{name}": value for name, value in values.items()}}], lease_seconds
-    )
+    values = {**frozen, "id": row.id, "marked_at": now, "text_version": 1, "dated": now.isoformat()}
+    marking.mark(connection, [tuple(values.get(name) for name in marking.MARKED)], lease_seconds)
 
 
 def outcome(row: ClaimedEmail, state: State, **fields: Any) -> Outcome:

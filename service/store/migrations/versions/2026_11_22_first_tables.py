@@ -85,6 +85,14 @@ def upgrade() -> None:
         postgresql_where=sa.text("client_ref <> '' AND erased_at IS NULL"),
     )
     op.create_table(
+        "shared_facts",
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("clinic_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("facts", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["clinic_id"], ["clinics.id"], name=op.f("fk_shared_facts_clinic_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_shared_facts")),
+    )
+    op.create_table(
         "staff",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("clinic_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -185,6 +193,7 @@ def upgrade() -> None:
         sa.Column("text_version", sa.Integer(), nullable=True),
         sa.Column("frame_version", sa.String(length=64), nullable=True),
         sa.Column("facts", sa.Text(), nullable=True),
+        sa.Column("shared_id", sa.String(length=32), nullable=True),
         sa.Column("dated", sa.String(length=40), nullable=True),
         sa.Column("digest", sa.String(length=64), nullable=True),
         sa.Column("sent_at", Instant(), nullable=True),
@@ -206,6 +215,7 @@ def upgrade() -> None:
         sa.CheckConstraint("due_at < useful_until AND not_before <= useful_until", name=op.f("ck_emails_window")),
         sa.ForeignKeyConstraint(["client_id"], ["clients.id"], name=op.f("fk_emails_client_id")),
         sa.ForeignKeyConstraint(["clinic_id"], ["clinics.id"], name=op.f("fk_emails_clinic_id")),
+        sa.ForeignKeyConstraint(["shared_id"], ["shared_facts.id"], name=op.f("fk_emails_shared_id")),
         sa.ForeignKeyConstraint(["text_id"], ["texts.id"], name=op.f("fk_emails_text_id")),
         sa.ForeignKeyConstraint(["treatment_id"], ["treatments.id"], name=op.f("fk_emails_treatment_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_emails")),
