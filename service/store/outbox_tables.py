@@ -85,6 +85,8 @@ emails = sa.Table(
     sa.Index("ix_emails_lease", "lease_until", sqlite_where=sa.text(LEASED), postgresql_where=sa.text(LEASED)),
     sa.Index("ix_emails_held", "useful_until", sqlite_where=sa.text(_HELD), postgresql_where=sa.text(_HELD)),
     sa.Index("ix_emails_client_id", "client_id", "id"),
+    # For the daily cap, the digest and the metrics: what was marked in the last hours.
+    sa.Index("ix_emails_marked_at", "marked_at"),
     # A plain one: the unique partial index above serves only questions that repeat its condition to the letter.
     sa.Index("ix_emails_treatment_id", "treatment_id"),
 )
@@ -141,6 +143,9 @@ calls = sa.Table(
     sa.Column("due_at", Instant, nullable=False),
     sa.Column("state", sa.String(8), nullable=False, server_default="open"),
     sa.Column("outcome", sa.String(16)),
+    # Nobody answered: it stays open, with a new deadline.
+    sa.Column("tries", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("tried_at", Instant),
     sa.Column("note", sa.String(1000)),
     sa.Column("closed_by", sa.String(254)),
     sa.Column("closed_at", Instant),

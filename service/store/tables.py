@@ -1,6 +1,7 @@
 """All tables in reading order, with the constraints that keep promises. Instants are UTC; `_on` is a local date.
 
-The clinic, its people and its words stand here; the outbox and what hangs on it in outbox_tables.py.
+The clinic, its people and its words stand here; the outbox and what hangs on it in outbox_tables.py, what the
+installation knows about itself in ops_tables.py.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import sqlalchemy as sa
 
 from service.store.columns import Id, Kind, Role, metadata, of_clinic, one_of
 from service.store.engine import Instant
+from service.store.ops_tables import OPERATIONAL, alerts, beats, duties, outages, paces
 from service.store.outbox_tables import (
     APPEND_ONLY,
     LEASED,
@@ -24,17 +26,23 @@ from service.store.outbox_tables import (
 __all__ = [
     "APPEND_ONLY",
     "LEASED",
+    "OPERATIONAL",
     "WAITING",
     "Kind",
     "Role",
+    "alerts",
     "attempts",
     "audit",
+    "beats",
     "calls",
     "clients",
     "clinics",
+    "duties",
     "emails",
     "metadata",
     "one_of",
+    "outages",
+    "paces",
     "shared_facts",
     "staff",
     "suppressions",
@@ -59,6 +67,7 @@ clinics = sa.Table(
     sa.Column("urgent_line_name", sa.String(100), nullable=False, server_default=""),
     sa.Column("urgent_line_number", sa.String(32), nullable=False, server_default=""),
     sa.Column("wash_advice", sa.String(300), nullable=False, server_default=""),
+    sa.Column("daily_cap", sa.Integer),
     sa.Column("created_at", Instant, nullable=False),
 )
 

@@ -15,6 +15,34 @@ depends_on = None
 
 def upgrade() -> None:
     op.create_table(
+        "alerts",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("key", sa.String(length=64), nullable=False),
+        sa.Column("words", sa.String(length=500), nullable=False),
+        sa.Column("opened_at", Instant(), nullable=False),
+        sa.Column("told_at", Instant(), nullable=True),
+        sa.Column("closed_at", Instant(), nullable=True),
+        sa.Column("end_told_at", Instant(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_alerts")),
+    )
+    op.create_index(
+        "uq_alerts_open",
+        "alerts",
+        ["key"],
+        unique=True,
+        sqlite_where=sa.text("closed_at IS NULL"),
+        postgresql_where=sa.text("closed_at IS NULL"),
+    )
+    op.create_table(
+        "beats",
+        sa.Column("worker", sa.String(length=64), nullable=False),
+        sa.Column("began_at", Instant(), nullable=False),
+        sa.Column("last_at", Instant(), nullable=True),
+        sa.Column("tried_at", Instant(), nullable=False),
+        sa.Column("trouble", sa.String(length=300), server_default="", nullable=False),
+        sa.PrimaryKeyConstraint("worker", name=op.f("pk_beats")),
+    )
+    op.create_table(
         "clinics",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("name", sa.String(length=200), nullable=False),
@@ -30,9 +58,44 @@ def upgrade() -> None:
         sa.Column("urgent_line_name", sa.String(length=100), server_default="", nullable=False),
         sa.Column("urgent_line_number", sa.String(length=32), server_default="", nullable=False),
         sa.Column("wash_advice", sa.String(length=300), server_default="", nullable=False),
+        sa.Column("daily_cap", sa.Integer(), nullable=True),
         sa.Column("created_at", Instant(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_clinics")),
     )
+    op.create_table(
+        "duties",
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("done_for", sa.String(length=40), server_default="", nullable=False),
+        sa.Column("lease_token", sa.String(length=32), nullable=True),
+        sa.Column("lease_until", Instant(), nullable=True),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_duties")),
+    )
+    op.create_table(
+        "outages",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("began_at", Instant(), nullable=False),
+        sa.Column("ended_at", Instant(), nullable=True),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("cause", sa.String(length=300), nullable=False),
+        sa.Column("note", sa.String(length=1000), nullable=True),
+        sa.CheckConstraint("kind IN ('down', 'relay')", name=op.f("ck_outages_kind")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_outages")),
+    )
+    op.create_index(
+        "uq_outages_open",
+        "outages",
+        ["kind"],
+        unique=True,
+        sqlite_where=sa.text("ended_at IS NULL"),
+        postgresql_where=sa.text("ended_at IS NULL"),
+    )
+    op.create_table(
+        "paces",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("at", Instant(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_paces")),
+    )
+    op.create_index(op.f("ix_paces_at"), "paces", ["at"], unique=False)
     op.create_table(
         "audit",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -245,6 +308,7 @@ def upgrade() -> None:
         sqlite_where=sa.text("state IN ('claimed', 'sending')"),
         postgresql_where=sa.text("state IN ('claimed', 'sending')"),
     )
+    op.create_index("ix_emails_marked_at", "emails", ["marked_at"], unique=False)
     op.create_index("ix_emails_treatment_id", "emails", ["treatment_id"], unique=False)
     op.create_index(
         "uq_emails_step",
@@ -286,6 +350,8 @@ def upgrade() -> None:
         sa.Column("due_at", Instant(), nullable=False),
         sa.Column("state", sa.String(length=8), server_default="open", nullable=False),
         sa.Column("outcome", sa.String(length=16), nullable=True),
+        sa.Column("tries", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("tried_at", Instant(), nullable=True),
         sa.Column("note", sa.String(length=1000), nullable=True),
         sa.Column("closed_by", sa.String(length=254), nullable=True),
         sa.Column("closed_at", Instant(), nullable=True),

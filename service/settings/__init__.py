@@ -9,20 +9,19 @@ import difflib
 import os
 import re
 import tomllib
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from service.errors import BadConfiguration
+from service.settings.checks import LOOPBACK, PREFIX, check_together, variable
 
-PREFIX = "AFTERCARE_"
 FILE = "aftercare.toml"
-SECRETS = ("relay_password", "secret_key", "database_url")
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
+__all__ = ["LOOPBACK", "Settings", "describe", "read_settings", "without_password"]
+
+SECRETS = ("relay_password", "secret_key", "database_url", "alert_webhook", "heartbeat_url", "backup_key")
 _IN_SECONDS = ("_seconds", "_timeout")
-_DATABASES = ("sqlite:///", "postgresql://", "postgresql+psycopg://")
 
 
 class Settings(BaseModel):
@@ -53,6 +52,9 @@ class Settings(BaseModel):
     relay_reply_timeout: float = Field(default=300, gt=0, description="seconds for each reply")
     relay_dot_timeout: float = Field(default=600, gt=0, description="seconds for the reply to the message's end")
     relay_session_timeout: float = Field(default=900, gt=0, description="seconds for one message altogether")
+    relay_per_minute: int | None = Field(
+        default=None, ge=1, le=100_000, description="never more mails in any minute, over all workers; none: no limit"
+    )
     doubt_retries: int = Field(
         default=1, ge=0, le=1, description="repeats of an e-mail whose reply was lost; 0 = never twice"
     )
@@ -64,6 +66,14 @@ class Settings(BaseModel):
     secret_key: SecretStr | None = Field(
         default=None, description="signs links and Message-IDs; comma-separated, newest first"
     )
+    alert_webhook: SecretStr | None = Field(
+        default=None, description="https address that gets alerts as JSON: a channel that is not the mail server"
+    )
+    heartbeat_url: SecretStr | None = Field(
+        default=None, description="dead man's switch: called after a good round, at most once a minute"
+    )
+    digest_to: str | None = Field(default=None, description="address of the morning digest; none: no digest")
+    backup_key: SecretStr | None = Field(default=None, description="encrypts backups; keep a copy elsewhere")
     bind: str = Field(default="127.0.0.1:8025", description="address and port of the pages")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="least level that is logged"
@@ -98,7 +108,7 @@ def read_settings(environment: dict[str, str] | None = None, folder: Path | None
     given = dict(os.environ if environment is None else environment)
     values = _from_file((folder or Path()) / FILE)
     named = {name for name in given if name.startswith(PREFIX) and not name.startswith(f"{PREFIX}TEST_")}
-    for name in sorted(named - {_variable("require_browser")}):
+    for name in sorted(named - {variable("require_browser")}):
         if given[name] != "":
             values[name.removeprefix(PREFIX).lower()] = given[name]
     for secret in SECRETS:
@@ -109,7 +119,7 @@ def read_settings(environment: dict[str, str] | None = None, folder: Path | None
         settings = Settings.model_validate(values)
     except ValidationError as error:
         raise _explained(error) from None  # its own text may hold a secret
-    _check_together(settings)
+    check_together(settings)
     return settings
 
 
@@ -127,20 +137,16 @@ def _from_file(path: Path) -> dict[str, object]:
 
 
 def _secret_from(path: Path, secret: str, *, twice: bool) -> str:
-    field = f"{_variable(secret)}_FILE"
+    field = f"{variable(secret)}_FILE"
     if twice:
         fix = "Leave one of them out."
-        raise BadConfiguration(f"{_variable(secret)} and {field} are both set", field=field, next_step=fix)
+        raise BadConfiguration(f"{variable(secret)} and {field} are both set", field=field, next_step=fix)
     try:
         return path.read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
         fix = "Name a file that this user may read."
         raise BadConfiguration(f"{field}: {path} cannot be read: {reason}", field=field, next_step=fix) from None
-
-
-def _variable(name: str) -> str:
-    return PREFIX + name.upper()
 
 
 def _explained(error: ValidationError) -> BadConfiguration:
@@ -150,10 +156,10 @@ def _explained(error: ValidationError) -> BadConfiguration:
     for fault in error.errors(include_input=False, include_url=False):
         name = str(fault["loc"][0]) if fault["loc"] else "settings"
         problem = _problem(fault["type"], fault.get("ctx", {}), fault["msg"])
-        faults.append((_variable(name), problem))
+        faults.append((variable(name), problem))
         close = difflib.get_close_matches(name, Settings.model_fields, n=1)
         if fault["type"] == "extra_forbidden" and close and len(faults) == 1:
-            next_step = f"Did you mean {_variable(close[0])}?"
+            next_step = f"Did you mean {variable(close[0])}?"
     message = "; ".join(f"{name} {problem}" for name, problem in faults)
     return BadConfiguration(message, field=faults[0][0], next_step=next_step)
 
@@ -175,49 +181,6 @@ def _problem(kind: str, limits: dict[str, Any], otherwise: str) -> str:
     return _PROBLEMS.get(kind, f"is wrong: {otherwise.lower()}").format(**limits)
 
 
-def _check_together(settings: Settings) -> None:
-    """Faults that no type can see, and those that only two settings together make."""
-    _check_database(settings)
-    if settings.relay_tls == "none" and settings.relay_host not in (None, *LOOPBACK):
-        fix = "Use starttls or implicit; none is only for a relay on this machine."
-        raise _wrong("relay_tls", f"none would send clients' mail in clear to {settings.relay_host}", fix)
-    if settings.lease_seconds <= settings.relay_session_timeout:
-        fix = "A lease must outlive a conversation: make it longer, or the session time-out shorter."
-        raise _wrong("lease_seconds", "is not longer than AFTERCARE_RELAY_SESSION_TIMEOUT", fix)
-    if settings.public_url is not None and not re.fullmatch(r"https://[^/\s@?#]+(/[^\s?#]*)?", settings.public_url):
-        raise _wrong("public_url", "is not an https:// address", "Clients' links must be https.")
-    if settings.now is not None and settings.live:
-        raise _wrong("now", "is set in live mode", "Only trial mode may move the clock.")
-    if settings.now is not None and not _is_instant(settings.now):
-        raise _wrong("now", "is not an instant with its zone", "Write it like 2026-11-21T10:00:00Z.")
-
-
-def _wrong(name: str, problem: str, next_step: str) -> BadConfiguration:
-    return BadConfiguration(f"{_variable(name)} {problem}", field=_variable(name), next_step=next_step)
-
-
-def _check_database(settings: Settings) -> None:
-    url = settings.database
-    if not url.startswith(_DATABASES):
-        fix = "Use sqlite:///file.db or postgresql://user@host/name."
-        raise _wrong("database_url", "is not a database this program knows", fix)
-    place, _, query = url.partition("://")[2].rpartition("@")[2].partition("?")
-    if re.search(r"(?i)(^|&)password=", query):
-        raise _wrong("database_url", "has its password in the query", "Write postgresql://user:password@host/name.")
-    port = re.fullmatch(r"(\[[^\]]*\]|[^:/]*):(.*)", place.partition("/")[0])
-    if port and not port[2].isdecimal():
-        raise _wrong("database_url", "has no number as its port", "Several hosts go like ?host=a:5432&host=b:5432.")
-
-
-def _is_instant(raw: str) -> bool:
-    """Whether a clock can stand there: ISO 8601 with a zone, far from the ends of the calendar."""
-    try:
-        found = datetime.fromisoformat(raw)
-    except ValueError:
-        return False
-    return found.tzinfo is not None and 1900 <= found.year < 2200
-
-
 def without_password(url: str) -> str:
     """A database URL as it may be shown: the password as stars. Its query is left out, it may hold another."""
     scheme, _, rest = url.partition("://")
@@ -235,7 +198,7 @@ def describe(settings: Settings) -> list[dict[str, str]]:
             value = without_password(value.get_secret_value())
         rows.append(
             {
-                "setting": _variable(name),
+                "setting": variable(name),
                 "value": "" if value is None else str(value),  # a SecretStr shows stars
                 "default": "" if field.default is None else str(field.default),
                 "unit": "seconds" if name.endswith(_IN_SECONDS) else "",

@@ -1,0 +1,68 @@
+"""Faults of settings that no type can see, and those that only two of them together make."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from service.errors import BadConfiguration
+
+if TYPE_CHECKING:
+    from service.settings import Settings
+
+PREFIX = "AFTERCARE_"
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_DATABASES = ("sqlite:///", "postgresql://", "postgresql+psycopg://")
+
+
+def variable(name: str) -> str:
+    """The environment's name of a setting."""
+    return PREFIX + name.upper()
+
+
+def check_together(settings: Settings) -> None:
+    """Raises BadConfiguration for the first fault."""
+    _check_database(settings)
+    if settings.relay_tls == "none" and settings.relay_host not in (None, *LOOPBACK):
+        fix = "Use starttls or implicit; none is only for a relay on this machine."
+        raise _wrong("relay_tls", f"none would send clients' mail in clear to {settings.relay_host}", fix)
+    if settings.lease_seconds <= settings.relay_session_timeout:
+        fix = "A lease must outlive a conversation: make it longer, or the session time-out shorter."
+        raise _wrong("lease_seconds", "is not longer than AFTERCARE_RELAY_SESSION_TIMEOUT", fix)
+    if settings.public_url is not None and not re.fullmatch(r"https://[^/\s@?#]+(/[^\s?#]*)?", settings.public_url):
+        raise _wrong("public_url", "is not an https:// address", "Clients' links must be https.")
+    for name in ("alert_webhook", "heartbeat_url"):
+        address = getattr(settings, name)
+        if address is not None and not re.fullmatch(r"https?://[^/\s@]+(/\S*)?", address.get_secret_value()):
+            raise _wrong(name, "is not an http(s):// address", "Copy it from the service that gave it to you.")
+    if settings.now is not None and settings.live:
+        raise _wrong("now", "is set in live mode", "Only trial mode may move the clock.")
+    if settings.now is not None and not _is_instant(settings.now):
+        raise _wrong("now", "is not an instant with its zone", "Write it like 2026-11-21T10:00:00Z.")
+
+
+def _wrong(name: str, problem: str, next_step: str) -> BadConfiguration:
+    return BadConfiguration(f"{variable(name)} {problem}", field=variable(name), next_step=next_step)
+
+
+def _check_database(settings: Settings) -> None:
+    url = settings.database
+    if not url.startswith(_DATABASES):
+        fix = "Use sqlite:///file.db or postgresql://user@host/name."
+        raise _wrong("database_url", "is not a database this program knows", fix)
+    place, _, query = url.partition("://")[2].rpartition("@")[2].partition("?")
+    if re.search(r"(?i)(^|&)password=", query):
+        raise _wrong("database_url", "has its password in the query", "Write postgresql://user:password@host/name.")
+    port = re.fullmatch(r"(\[[^\]]*\]|[^:/]*):(.*)", place.partition("/")[0])
+    if port and not port[2].isdecimal():
+        raise _wrong("database_url", "has no number as its port", "Several hosts go like ?host=a:5432&host=b:5432.")
+
+
+def _is_instant(raw: str) -> bool:
+    """Whether a clock can stand there: ISO 8601 with a zone, far from the ends of the calendar."""
+    try:
+        found = datetime.fromisoformat(raw)
+    except ValueError:
+        return False
+    return found.tzinfo is not None and 1900 <= found.year < 2200
