@@ -26,6 +26,43 @@ def running_from(instant: datetime) -> Clock:
     return lambda: base + timedelta(seconds=time.monotonic() - started)
 
 
+#: A wall clock that departs by more than this is not believed.
+MOST = timedelta(minutes=5)
+
+
+def passed() -> float:
+    """Seconds that have really passed, the machine's sleep included; nobody can set this clock."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class ClockBrake:
+    """Notices a wall clock that jumps while this process lives. Downtime and sleep are no jumps.
+
+    It holds until the clock is right again or the process begins anew: then the clock has been looked at.
+    """
+
+    def __init__(self, wall: Clock = wall_clock, seconds: Callable[[], float] = passed) -> None:
+        self._wall = wall
+        self._seconds = seconds
+        self._last = (wall(), seconds())
+
+    def trouble(self, database: datetime | None = None) -> str:
+        """Why the clock is not believed, "" if it is. database: what the database's own clock says now."""
+        wall, seconds = self._wall(), self._seconds()
+        was, then = self._last
+        jump = wall - was - timedelta(seconds=seconds - then)
+        if abs(jump) > MOST:
+            return f"the clock of this machine jumped by {_told(jump)}"
+        self._last = (wall, seconds)  # a clock that is set right little by little is none that jumps
+        apart = wall - database if database is not None else timedelta()
+        return f"the clocks of this machine and the database differ by {_told(apart)}" if abs(apart) > MOST else ""
+
+
+def _told(span: timedelta) -> str:
+    sign = "-" if span < timedelta() else "+"
+    return f"{sign}{timedelta(seconds=round(abs(span).total_seconds()))}"
+
+
 class SteppedClock:
     """A clock moved by hand: the demo's days in seconds, and tests."""
 

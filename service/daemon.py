@@ -17,7 +17,8 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from service import wiring
 from service.actions.deliver import Delivery
-from service.errors import AftercareError
+from service.clock import Clock, ClockBrake
+from service.errors import AftercareError, Unavailable
 from service.wiring import Service
 
 log = structlog.get_logger()
@@ -93,10 +94,12 @@ def _scheduler(bell: Bell, seconds: float) -> AsyncIOScheduler:
 
 async def _rounds(service: Service, delivery: Delivery, bell: Bell) -> None:
     """A round at once, then one for every ring; while there is more to send than one round lists, no waiting."""
+    brake = ClockBrake()
     while not bell.stopped.is_set():
         bell.rung.clear()
         try:
             clock = await asyncio.to_thread(service.clock)
+            _believe(brake, service, clock)
             counts = await delivery.tick(clock)
         except AftercareError as error:
             bell.trouble = error.message
@@ -108,6 +111,18 @@ async def _rounds(service: Service, delivery: Delivery, bell: Bell) -> None:
             if counts["claimed"] and not delivery.breaker.is_open:
                 continue
         await bell.rung.wait()
+
+
+def _believe(brake: ClockBrake, service: Service, clock: Clock) -> None:
+    """Raises Unavailable while the wall clock cannot be right: late is better than expired, or sent, all at once."""
+    by_database = not service.store.is_sqlite and service.settings.now is None
+    trouble = brake.trouble(clock() if by_database else None)
+    if trouble:
+        raise Unavailable(
+            f"nothing is sent: {trouble}",
+            field="clock",
+            next_step="Set the clock right (NTP), then restart this program.",
+        )
 
 
 async def _finish(rounds: asyncio.Task[None]) -> None:

@@ -9,24 +9,24 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from dataclasses import dataclass
-from datetime import datetime
 from enum import Enum
 from typing import Self
 
 import sqlalchemy as sa
 import structlog
 
+from service.actions.deciding import decide
 from service.actions.outcomes import withheld_outcome
 from service.actions.writing import Written, frozen_values
 from service.clock import Clock
-from service.domain.contact import ContactFacts, Withheld, may_we_write
+from service.domain.contact import Allowed
 from service.domain.reminder import State
 from service.errors import Unavailable
 from service.store.calls import cover
 from service.store.engine import Store
 from service.store.ledger import Outcome, concerned, record
 from service.store.locking import lock_clients
-from service.store.marking import LastLook, keep_shared, last_look, mark
+from service.store.marking import keep_shared, mark
 
 log = structlog.get_logger()
 #: How long outcomes may wait for company when no mark is waiting, seconds.
@@ -35,6 +35,20 @@ TRY_AGAIN = 1.0
 #: A commit waits for more marks until it has enough, or so many rounds of the event loop in a row have brought none.
 ENOUGH = 16
 QUIET_ROUNDS = 20
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How this worker delivers. connections: conversations at once. lease_seconds: longer than a conversation.
+
+    per_minute: mails in any minute over all workers, None without a limit.
+    """
+
+    worker: str
+    doubt_cap: int = 1
+    lease_seconds: int = 1200
+    connections: int = 4
+    per_minute: int | None = None
 
 
 class Answer(Enum):
@@ -81,11 +95,10 @@ class _Entry:
 class Book:
     """The shared book of one tick. Use as an async context; leaving it waits until every outcome is committed."""
 
-    def __init__(self, store: Store, clock: Clock, worker: str, lease_seconds: int) -> None:
+    def __init__(self, store: Store, clock: Clock, rules: Rules) -> None:
         self._store = store
         self._clock = clock
-        self._worker = worker
-        self._lease_seconds = lease_seconds
+        self._rules = rules
         self._marks: list[_Wanted] = []
         self._entries: list[_Entry] = []
         self._wake = asyncio.Event()
@@ -188,23 +201,17 @@ class Book:
         cover(connection, {step for entry in entries for step in entry.made_up_for()}, now)
         if not marks:
             return []
-        looks = last_look(connection, [m.written.row.id for m in marks])
         answers, allowed, refused, shared = [], [], [], set()
-        for wanted in marks:
-            row, look = wanted.written.row, looks.get(wanted.written.row.id)
-            if look is None or look.state != State.CLAIMED or look.token != row.token:
-                answers.append(Answer.WITHHELD)  # somebody else decided about it meanwhile
-                continue
-            decision = may_we_write(_facts(wanted.written, look, now))
-            if isinstance(decision, Withheld):
-                answers.append(Answer.WITHHELD)
-                refused.append(withheld_outcome(row, decision, self._worker, now))
-            else:
-                answers.append(Answer.MARKED)
+        decisions = decide(connection, [wanted.written for wanted in marks], now, self._rules.per_minute)
+        for wanted, decision in zip(marks, decisions, strict=True):
+            answers.append(Answer.MARKED if isinstance(decision, Allowed) else Answer.WITHHELD)
+            if isinstance(decision, Allowed):
                 allowed.append(frozen_values(wanted.written, now))
                 shared.add(wanted.shared)
+            elif decision is not None:  # else somebody else decided about it meanwhile
+                refused.append(withheld_outcome(wanted.written.row, decision, self._rules.worker, now))
         keep_shared(connection, shared - self._kept)
-        mark(connection, allowed, self._lease_seconds)
+        mark(connection, allowed, self._rules.lease_seconds)
         record(connection, refused)
         self.counts.update(outcome.outcome for outcome in refused)
         return answers
@@ -214,20 +221,3 @@ def _answer(marks: list[_Wanted], answers: list[Answer]) -> None:
     for wanted, answer in zip(marks, answers, strict=True):
         if not wanted.answer.done():  # else whoever asked was cut meanwhile, and sends nothing
             wanted.answer.set_result(answer)
-
-
-def _facts(written: Written, look: LastLook, now: datetime) -> ContactFacts:
-    return ContactFacts(
-        now=now,
-        due_at=look.due_at,
-        useful_until=look.useful_until,
-        client_erased=look.erased_at is not None,
-        client_stopped=look.stopped_at is not None,
-        client_paused=look.paused_at is not None,
-        consent_withheld=not look.consented,
-        treatment_cancelled=look.cancelled_at is not None,
-        address_suppressed=look.suppressed,
-        address_changed=look.address != written.row.address,
-        text_approved=True,  # chosen when it was claimed; a withdrawn version is never chosen
-        in_doubt=look.doubt_since is not None,
-    )

@@ -11,9 +11,11 @@ from service.domain.persons import clean_line
 from service.errors import BadInput, NotAllowed, NotFound
 from service.store import audit
 from service.store.audit import Deed
+from service.store.calls import CALL_WITHIN
 from service.store.clinics import Clinic
 from service.store.tables import calls
 
+NO_ANSWER = "no_answer"
 OUTCOMES = ("reached", "no_answer", "referred", "wrong_number")
 
 
@@ -26,7 +28,10 @@ class Closing:
 
 
 def close(connection: sa.Connection, clinic: Clinic, call_id: int, closing: Closing, who: Who) -> None:
-    """Close one open call of this clinic. Raises BadInput, NotFound, or NotAllowed if it is closed already."""
+    """Close one open call of this clinic; after "no_answer" it stays open, with a new deadline.
+
+    Raises BadInput, NotFound, or NotAllowed if it is closed already.
+    """
     if closing.outcome not in OUTCOMES:
         raise BadInput(
             f"{closing.outcome!r} is not an outcome of a call",
@@ -40,10 +45,17 @@ def close(connection: sa.Connection, clinic: Clinic, call_id: int, closing: Clos
     if found.state != "open":
         raise NotAllowed(f"call {call_id} is {found.state} already", field="call", next_step="Nothing is left to do.")
     note = clean_line("note", closing.note, 1000) if closing.note else None
-    connection.execute(
-        sa.update(calls)
-        .where(mine)
-        .values(state="closed", outcome=closing.outcome, note=note, closed_by=who.actor, closed_at=who.now)
+    if closing.outcome == NO_ANSWER:
+        # Nobody was told anything yet: it stays on the list, with a new deadline.
+        again = {"tries": calls.c.tries + 1, "tried_at": who.now, "due_at": who.now + CALL_WITHIN}
+        connection.execute(sa.update(calls).where(mine).values(**again, **({"note": note} if note else {})))
+    else:
+        ended = {"state": "closed", "outcome": closing.outcome, "closed_by": who.actor, "closed_at": who.now}
+        connection.execute(sa.update(calls).where(mine).values(**ended, note=note or calls.c.note))
+    deed = Deed(
+        who.actor,
+        "call tried" if closing.outcome == NO_ANSWER else "call closed",
+        f"client {found.client_id}",
+        {"call": call_id, "outcome": closing.outcome},
     )
-    deed = Deed(who.actor, "call closed", f"client {found.client_id}", {"call": call_id, "outcome": closing.outcome})
     audit.note(connection, clinic.id, deed, who.now)

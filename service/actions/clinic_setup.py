@@ -35,8 +35,14 @@ def _phone(field: str) -> Callable[[str], str]:
     return lambda raw: clean_phone(raw, field) if raw else ""
 
 
+def _cap(raw: str) -> int | None:
+    if raw and not (raw.isascii() and raw.isdecimal() and 1 <= int(raw) <= 1_000_000):
+        raise BadInput(f"{raw!r} is not a number of mails", field="daily_cap", next_step="Write 1 or more, or nothing.")
+    return int(raw) if raw else None
+
+
 #: Every field of a clinic that may be set, and what makes it right.
-FIELDS: Mapping[str, Callable[[str], str]] = {
+FIELDS: Mapping[str, Callable[[str], str | int | None]] = {
     "name": lambda raw: clean_line("name", raw, 200),
     "sender_name": _line("sender_name", 100),
     "from_address": lambda raw: check_address(raw) if raw else "",
@@ -50,12 +56,13 @@ FIELDS: Mapping[str, Callable[[str], str]] = {
     "urgent_line_name": _line("urgent_line_name", 100),
     "urgent_line_number": _phone("urgent_line_number"),
     "wash_advice": _line("wash_advice", 300),
+    "daily_cap": _cap,
 }
 
 
-def checked(given: Mapping[str, str]) -> dict[str, str]:
+def checked(given: Mapping[str, str]) -> dict[str, str | int | None]:
     """The values as they are stored. Raises BadInput naming the field, its problem and the fix."""
-    values = {}
+    values: dict[str, str | int | None] = {}
     for field, raw in given.items():
         check = FIELDS.get(field)
         if check is None:
@@ -76,7 +83,7 @@ def add_clinic(connection: sa.Connection, catalogue: Catalogue, given: Mapping[s
     for needed in ("name", "timezone"):
         if not values.get(needed):
             raise BadInput(f"a clinic needs a {needed}", field=needed, next_step=f"Add --{needed}.")
-    _require_new_name(connection, values["name"], None)
+    _require_new_name(connection, str(values["name"]), None)
     clinic = clinics.add(connection, values, who.now)
     import_shipped(connection, catalogue, clinic, who)
     audit.note(connection, clinic.id, Deed(who.actor, "clinic added", f"clinic {clinic.id}", {}), who.now)
@@ -95,7 +102,7 @@ def change_clinic(connection: sa.Connection, clinic: Clinic, given: Mapping[str,
     """Set fields of a clinic. What is planned already keeps its hour; new plans use the new one."""
     values = checked(given)
     if "name" in values:
-        _require_new_name(connection, values["name"], clinic.id)
+        _require_new_name(connection, str(values["name"]), clinic.id)
     changed = clinics.change(connection, clinic.id, values)
     deed = Deed(who.actor, "clinic changed", f"clinic {clinic.id}", {"fields": sorted(given)})
     audit.note(connection, clinic.id, deed, who.now)

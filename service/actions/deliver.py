@@ -16,9 +16,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import sqlalchemy as sa
 import structlog
 
-from service.actions.book import Answer, Book
+from service.actions.book import Answer, Book, Rules
 from service.actions.outcomes import given_back, heard_outcome, withheld_outcome
 from service.actions.prepare import Preparer
 from service.actions.upkeep import Upkeep
@@ -32,23 +33,15 @@ from service.errors import AftercareError
 from service.mail.relay import Conversation, NotOpened, Parcel, RelayAddress
 from service.store import outbox
 from service.store.engine import Store
-from service.store.ledger import Outcome
 from service.store.outbox import ClaimedEmail, Lease
+from service.store.pace import room
 
 log = structlog.get_logger()
 #: Rows held at once by a worker, and the most that one look at the outbox lists.
 BATCH = 200
 LISTED = 5000
-
-
-@dataclass(frozen=True)
-class Rules:
-    """How this worker delivers. connections: conversations at once. lease_seconds: longer than a conversation."""
-
-    worker: str
-    doubt_cap: int = 1
-    lease_seconds: int = 1200
-    connections: int = 4
+#: Seconds until a minute that is used up is looked at again.
+PACE_WAIT = 1.0
 
 
 Route = Callable[[str], RelayAddress]
@@ -69,8 +62,7 @@ class Delivery:
     async def tick(self, clock: Clock) -> Counter[str]:
         """One round at `clock`. Returns rows by what became of them, and `claimed`."""
         now = clock()
-        counts: Counter[str] = Counter()
-        counts.update(await self.store.in_thread(self.upkeep.run, now))
+        counts = Counter(await self.store.in_thread(self.upkeep.run, now))
         if not self.breaker.lets_pass(now):
             return counts
         waiting = await self.store.in_thread(outbox.due_ids, now, LISTED)
@@ -83,9 +75,12 @@ class Delivery:
         total: Counter[str] = Counter()
         while not self.stopping:
             counts = await self.tick(clock)
+            waits = counts.pop("paced", 0)
             total.update(counts)
-            if not counts["claimed"] or self.breaker.is_open:
+            if self.breaker.is_open or not (counts["claimed"] or waits):
                 break
+            if waits:
+                await asyncio.sleep(PACE_WAIT)
         return total
 
 
@@ -98,11 +93,12 @@ class _Round:
         self._waiting = deque(waiting)
         self._held: deque[ClaimedEmail] = deque()
         self._claiming: asyncio.Task[None] | None = None
-        self._book = Book(delivery.store, clock, delivery.rules.worker, delivery.rules.lease_seconds)
+        self._book = Book(delivery.store, clock, delivery.rules)
         self._worker = delivery.rules.worker
         self._opening = asyncio.Lock()
         self._marked: set[int] = set()
         self._claimed = 0
+        self._paced = 0
         self._trouble: AftercareError | None = None
 
     async def run(self) -> Counter[str]:
@@ -117,14 +113,14 @@ class _Round:
         for trouble in (*ended, self._trouble):
             if trouble is not None:
                 raise trouble
-        return self._book.counts + Counter(claimed=self._claimed)
+        return self._book.counts + Counter(claimed=self._claimed, paced=self._paced)
 
     async def _give_back(self) -> None:
         """What was claimed and not begun goes back as it was, also when the round is cut."""
         if self._claiming:
             await asyncio.wait({self._claiming})
         for row in self._held:
-            self._put(given_back(row, self._worker, self._clock(), Reason.RELAY_TROUBLE))
+            self._book.put(given_back(row, self._worker, self._clock(), Reason.RELAY_TROUBLE))
 
     def _goes_on(self) -> bool:
         return not self._it.stopping and self._it.breaker.lets_pass(self._clock())
@@ -155,7 +151,7 @@ class _Round:
             ids = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
             rules = self._it.rules
             lease = Lease(rules.worker, secrets.token_hex(8), rules.lease_seconds)
-            rows = await self._it.store.in_thread(self._it.preparer.claim, ids, lease, self._clock())
+            rows = await self._it.store.in_thread(self._claim_some, ids, lease)
             self._held.extend(rows)
             self._claimed += len(rows)
         except AftercareError as trouble:
@@ -164,31 +160,40 @@ class _Round:
         finally:
             self._claiming = None
 
+    def _claim_some(self, connection: sa.Connection, ids: list[int], lease: Lease) -> list[ClaimedEmail]:
+        """As many as the relay's limit a minute has room for; the others wait for a later round."""
+        limit = self._it.rules.per_minute
+        allowed = room(connection, limit) if limit else len(ids)
+        if allowed < len(ids):
+            self._paced += len(ids) - allowed + len(self._waiting)
+            self._waiting.clear()
+        return self._it.preparer.claim(connection, ids[:allowed], lease, self._clock())
+
     async def _deliver_one(self, row: ClaimedEmail, open_to: dict[RelayAddress, Conversation]) -> None:
         """Write it, say it, record it. One row's failure ends here, is recorded, and the batch goes on."""
         try:
             await self._attempt(row, open_to)
         except asyncio.CancelledError:
             if row.id not in self._marked:
-                self._put(given_back(row, self._worker, self._clock(), Reason.RELAY_TROUBLE))
+                self._book.put(given_back(row, self._worker, self._clock(), Reason.RELAY_TROUBLE))
             raise
         except Exception:  # a bug met by one e-mail must not stop the others: it is put aside and a person looks
             log.exception("an e-mail could not be delivered", email=row.id)
             maybe_out = row.id in self._marked
             state = State.IN_DOUBT if maybe_out else ended(in_doubt=row.in_doubt, otherwise=State.HELD)
-            self._put(withheld_outcome(row, Withheld(state, Reason.RENDER_ERROR), self._worker, self._clock()))
+            self._book.put(withheld_outcome(row, Withheld(state, Reason.RENDER_ERROR), self._worker, self._clock()))
             for address in list(open_to):
                 await open_to.pop(address).close()
 
     async def _attempt(self, row: ClaimedEmail, open_to: dict[RelayAddress, Conversation]) -> None:
         written = self._it.preparer.write(row, self._clock())
         if isinstance(written, Withheld):
-            self._put(withheld_outcome(row, written, self._worker, self._clock(), spoke=False))
+            self._book.put(withheld_outcome(row, written, self._worker, self._clock(), spoke=False))
             return
         address = self._it.route(row.address)
         conversation = open_to.get(address) or await self._open(address)
         if conversation is None:
-            self._put(given_back(row, self._worker, self._clock(), Reason.RELAY_TROUBLE))
+            self._book.put(given_back(row, self._worker, self._clock(), Reason.RELAY_TROUBLE))
             return
         open_to[address] = conversation
         await self._converse(conversation, written)
@@ -226,15 +231,12 @@ class _Round:
         if answer is Answer.REFUSED:
             raise RuntimeError("the database refuses its mark")
         if answer is Answer.NOT_WRITTEN:
-            self._put(given_back(row, worker, self._clock(), Reason.RELAY_TROUBLE))
+            self._book.put(given_back(row, worker, self._clock(), Reason.RELAY_TROUBLE))
             return
         verdict = self._learn(heard)
         at = (worker, self._clock(), marked_at)
         outcome = heard_outcome(row, heard, verdict, at, self._it.rules.doubt_cap)
         self._book.put(outcome, row.treatment_id, self._it.preparer.covers(row))
-
-    def _put(self, outcome: Outcome) -> None:
-        self._book.put(outcome)
 
     def _learn(self, heard: Heard) -> Verdict:
         verdict = classify(heard)

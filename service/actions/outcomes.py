@@ -60,7 +60,7 @@ def withheld_outcome(
         ended_at=now,
         state=decision.state,
         reason=decision.reason,
-        not_before=None,
+        not_before=decision.not_before,
         attempts=row.attempts,
         thaw=False,
         spoke=spoke,

@@ -41,6 +41,7 @@ SAMPLE_CLINIC = Clinic(
     urgent_line_name="NHS 111",
     urgent_line_number="111",
     wash_advice="",
+    daily_cap=None,
     created_at=datetime(2026, 1, 1, tzinfo=UTC),
 )
 #: Signs nothing that anybody would ever check.

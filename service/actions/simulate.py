@@ -17,6 +17,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from service.actions.book import Answer, Book
+from service.actions.book import Rules as DeliveryRules
 from service.actions.outcomes import heard_outcome, withheld_outcome
 from service.actions.prepare import Preparer
 from service.actions.shelf import Shelf
@@ -112,7 +113,7 @@ async def _send_due(copy: Store, preparer: Preparer, doubt_cap: int, at: datetim
     """One round: everything due, in batches, with the delivery's own book."""
     waiting = await copy.in_thread(outbox.due_ids, at, 10**9)
     lease = Lease(_WORKER, "0", _LEASE_SECONDS)
-    async with Book(copy, stopped_at(at), _WORKER, _LEASE_SECONDS) as book:
+    async with Book(copy, stopped_at(at), DeliveryRules(_WORKER, lease_seconds=_LEASE_SECONDS)) as book:
         for first in range(0, len(waiting), _BATCH):
             rows = await copy.in_thread(preparer.claim, waiting[first : first + _BATCH], lease, at)
             await asyncio.gather(*(_take(book, preparer, row, (doubt_cap, at)) for row in rows))

@@ -58,7 +58,7 @@ def list_calls(json_: bool, now: str | None, clinic_id: int | None, state: str |
 @click.option("--note", default="", help="What was said; kept until the client is erased.")
 @desk_options
 def close_call(json_: bool, now: str | None, clinic_id: int | None, call_id: int, outcome: str, note: str) -> None:
-    """Close a call with its outcome."""
+    """Close a call with its outcome. After no_answer it stays open, with a new deadline."""
     from service.actions.calls import Closing, close
     from service.store import calls
 
@@ -68,4 +68,9 @@ def close_call(json_: bool, now: str | None, clinic_id: int | None, call_id: int
     if json_:
         print_document(_shown(closed))
     else:
-        say(f"Call {call_id} is closed: {words(outcome)}.")
+        say(
+            f"Call {call_id} stays open: nobody answered. Try again by "
+            f"{local(closed['due_at'], desk.clinic.zone, desk.now)}."
+            if closed["state"] == "open"
+            else f"Call {call_id} is closed: {words(outcome)}."
+        )

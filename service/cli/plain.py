@@ -30,6 +30,8 @@ REASONS: dict[str, str] = {
     Reason.WORKER_LOST: "the program was stopped while sending",
     Reason.CHANGED: "the address or the text was changed",
     Reason.GAP: "another e-mail went out shortly before",
+    Reason.PACE: "waits for the mail relay's limit a minute",
+    Reason.DAILY_CAP: "waits: the clinic's limit a day is used up",
 }
 #: Why somebody must be phoned.
 CALLS: dict[str, str] = {

@@ -50,6 +50,8 @@ class Reason(StrEnum):
     WORKER_LOST = "worker_lost"
     CHANGED = "changed"
     GAP = "gap"
+    PACE = "pace"
+    DAILY_CAP = "daily_cap"
 
 
 P, C, S, D, H = State.PLANNED, State.CLAIMED, State.SENDING, State.IN_DOUBT, State.HELD

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, time
 from typing import Any
@@ -33,6 +33,7 @@ class Clinic:
     urgent_line_name: str
     urgent_line_number: str
     wash_advice: str
+    daily_cap: int | None
     created_at: datetime
 
     @property
@@ -83,12 +84,12 @@ def chosen(connection: sa.Connection, clinic_id: int | None) -> Clinic:
     return all_of_them[0]
 
 
-def add(connection: sa.Connection, values: dict[str, str], now: datetime) -> Clinic:
+def add(connection: sa.Connection, values: Mapping[str, str | int | None], now: datetime) -> Clinic:
     added = sa.insert(clinics).values(**values, created_at=now).returning(clinics.c.id)
     return get(connection, connection.execute(added).scalar_one())
 
 
-def change(connection: sa.Connection, clinic_id: int, values: dict[str, str]) -> Clinic:
+def change(connection: sa.Connection, clinic_id: int, values: Mapping[str, str | int | None]) -> Clinic:
     if values:
         connection.execute(sa.update(clinics).where(clinics.c.id == clinic_id).values(**values))
     return get(connection, clinic_id)

@@ -14,9 +14,9 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from service.domain.reminder import State
-from service.store.engine import database_clock
+from service.store.engine import Instant, database_clock
 from service.store.many import Many
-from service.store.tables import clients, emails, shared_facts, suppressions, treatments
+from service.store.tables import Kind, clients, clinics, emails, shared_facts, suppressions, treatments
 
 
 class LastLook(NamedTuple):
@@ -36,6 +36,8 @@ class LastLook(NamedTuple):
     consented: bool
     cancelled_at: datetime | None
     suppressed: bool
+    daily_cap: int | None
+    last_reminder_at: datetime | None
 
 
 _SUPPRESSED = (
@@ -46,6 +48,18 @@ _SUPPRESSED = (
         suppressions.c.lifted_at.is_(None),
     )
     .exists()
+)
+_other = emails.alias("other")
+#: When another reminder or catch-up note of the same client went out, or may have.
+_LAST_REMINDER = (
+    sa.select(sa.func.max(_other.c.marked_at))
+    .where(
+        _other.c.client_id == emails.c.client_id,
+        _other.c.id != emails.c.id,
+        _other.c.kind.in_((Kind.REMINDER, Kind.CATCH_UP)),
+        _other.c.state.in_((State.SENDING, State.SENT, State.IN_DOUBT, State.UNCONFIRMED)),
+    )
+    .scalar_subquery()
 )
 # Built once, like every statement that each commit runs: building one costs more than running it.
 _LAST_LOOK: sa.Select[*tuple[Any, ...]] = (
@@ -64,8 +78,12 @@ _LAST_LOOK: sa.Select[*tuple[Any, ...]] = (
         clients.c.consent_on.is_not(None),
         treatments.c.cancelled_at,
         _SUPPRESSED,
+        clinics.c.daily_cap,
+        sa.type_coerce(_LAST_REMINDER, Instant),
     )
-    .select_from(emails.join(clients, clients.c.id == emails.c.client_id))
+    .select_from(
+        emails.join(clients, clients.c.id == emails.c.client_id).join(clinics, clinics.c.id == emails.c.clinic_id)
+    )
     .outerjoin(treatments, treatments.c.id == emails.c.treatment_id)
     .where(emails.c.id.in_(sa.bindparam("b_ids", expanding=True)))
     .with_for_update(of=emails)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,19 @@ def the_call(world: World, call_id: int) -> Any:
         return connection.execute(sa.select(calls).where(calls.c.id == call_id)).one()
 
 
-@pytest.mark.parametrize("outcome", OUTCOMES)
+def test_a_call_that_nobody_answered_stays_open_with_a_new_deadline(world: World) -> None:
+    call_id = a_call(world)
+    close_it(world, call_id, "no_answer", "mailbox full")
+    call = the_call(world, call_id)
+    assert (call.state, call.outcome, call.tries, call.tried_at) == ("open", None, 1, at(NOW))
+    assert call.due_at == at(NOW) + timedelta(hours=2)
+    close_it(world, call_id, "no_answer")
+    close_it(world, call_id, "reached")
+    call = the_call(world, call_id)
+    assert (call.state, call.outcome, call.tries, call.note) == ("closed", "reached", 2, "mailbox full")
+
+
+@pytest.mark.parametrize("outcome", [outcome for outcome in OUTCOMES if outcome != "no_answer"])
 def test_a_call_is_closed_with_its_outcome_and_who_did_it(world: World, outcome: str) -> None:
     call_id = a_call(world)
     close_it(world, call_id, outcome, "coming at 4 pm")

@@ -31,13 +31,19 @@ TABLE = [
     ("text_approved", False, State.HELD, State.UNCONFIRMED, Reason.UNAPPROVED),
     ("address_changed", True, State.PLANNED, State.UNCONFIRMED, Reason.CHANGED),
     (NOW, EARLY, State.PLANNED, State.IN_DOUBT, Reason.TOO_EARLY),
+    ("cap_reached", True, State.PLANNED, State.IN_DOUBT, Reason.DAILY_CAP),
 ]
 HARMLESS: dict[str, Any] = {name: not bad for name, bad, *_ in TABLE if name != NOW} | {NOW: ON_TIME, IN_DOUBT: False}
 FLAGS = [name for name in HARMLESS if name != NOW]
+NO_GAP = {"gap_until": None}
 
 
 def _facts(**changes: Any) -> ContactFacts:
-    return ContactFacts(due_at=DUE, useful_until=UNTIL, **(HARMLESS | changes))
+    return ContactFacts(**({"due_at": DUE, "useful_until": UNTIL} | NO_GAP | HARMLESS | changes))
+
+
+def _said(decision: object) -> object:
+    return (decision.state, decision.reason) if isinstance(decision, Withheld) else decision
 
 
 def _every_world() -> Iterator[dict[str, Any]]:
@@ -53,13 +59,13 @@ def test_every_combination_of_facts_is_decided_by_its_gravest_one() -> None:
             assert decision == Allowed(), world
             continue
         _, _, state, state_in_doubt, reason = forbids[0]
-        assert decision == Withheld(state_in_doubt if world[IN_DOUBT] else state, reason), world
+        assert _said(decision) == (state_in_doubt if world[IN_DOUBT] else state, reason), world
 
 
 @pytest.mark.parametrize(("name", "bad", "state", "state_in_doubt", "reason"), TABLE)
 def test_each_fact_alone_forbids(name: str, bad: object, state: State, state_in_doubt: State, reason: Reason) -> None:
-    assert may_we_write(_facts(**{name: bad})) == Withheld(state, reason)
-    assert may_we_write(_facts(**{name: bad, IN_DOUBT: True})) == Withheld(state_in_doubt, reason)
+    assert _said(may_we_write(_facts(**{name: bad}))) == (state, reason)
+    assert _said(may_we_write(_facts(**{name: bad, IN_DOUBT: True}))) == (state_in_doubt, reason)
 
 
 def test_without_any_of_them_writing_is_allowed_in_doubt_or_not() -> None:
@@ -73,6 +79,23 @@ def test_the_shelf_life_begins_at_due_and_is_over_at_its_last_instant() -> None:
     assert may_we_write(_facts(now=UNTIL - tick)) == Allowed()
     assert may_we_write(_facts(now=UNTIL)) == Withheld(State.MISSED, Reason.TOO_LATE)
     assert may_we_write(_facts(now=DUE - tick)) == Withheld(State.PLANNED, Reason.TOO_EARLY)
+
+
+def test_a_second_reminder_waits_out_the_gap_unless_it_would_be_out_of_date_by_then() -> None:
+    soon = DUE + timedelta(hours=3)
+    assert may_we_write(_facts(gap_until=soon)) == Withheld(State.PLANNED, Reason.GAP, soon)
+    assert may_we_write(_facts(gap_until=soon, now=soon)) == Allowed()
+    assert may_we_write(_facts(gap_until=UNTIL)) == Allowed()
+    assert may_we_write(_facts(gap_until=soon, in_doubt=True)) == Withheld(State.IN_DOUBT, Reason.GAP, soon)
+
+
+def test_a_full_day_is_asked_about_again_but_never_beyond_the_shelf_life() -> None:
+    decision = may_we_write(_facts(cap_reached=True))
+    assert isinstance(decision, Withheld)
+    assert decision.not_before == DUE + timedelta(minutes=15)
+    late = may_we_write(_facts(cap_reached=True, now=UNTIL - timedelta(minutes=1)))
+    assert isinstance(late, Withheld)
+    assert late.not_before == UNTIL
 
 
 def test_a_claimed_row_may_go_wherever_the_check_sends_it() -> None:
@@ -96,4 +119,9 @@ def test_allowed_means_that_nothing_speaks_against_it(after_due: timedelta, flag
 
 def test_no_fact_has_a_default_so_that_none_is_forgotten() -> None:
     with pytest.raises(TypeError, match="address_suppressed"):
-        ContactFacts(due_at=DUE, useful_until=UNTIL, **{k: v for k, v in HARMLESS.items() if k != "address_suppressed"})
+        ContactFacts(
+            due_at=DUE,
+            useful_until=UNTIL,
+            gap_until=None,
+            **{k: v for k, v in HARMLESS.items() if k != "address_suppressed"},
+        )

@@ -1,0 +1,68 @@
+"""A worker: its name, its lock, its delivery."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from service.errors import NotAllowed
+
+if TYPE_CHECKING:
+    from service.actions.deliver import Delivery, Route
+    from service.wiring import Service
+
+
+@contextmanager
+def worker_lock(service: Service, *, alone: bool) -> Iterator[str]:
+    """A worker name for this process, locked while it lives. alone: refuse while another worker lives here."""
+    from service.actions.upkeep import WorkerLock, is_held  # noqa: PLC0415
+
+    name = f"{socket.gethostname()[:32]}-{secrets.token_hex(6)}"
+    lock = WorkerLock(service.locks, name)
+    # Locked first, looked second: of two that start at once neither can miss the other.
+    others = [path for path in service.locks.glob("*.lock") if path.stem != name and is_held(path)]
+    if alone and others:
+        lock.close()
+        raise NotAllowed(
+            "another worker is running on this data folder",
+            field="now",
+            next_step="Stop it first: a moved clock and a running worker do not go together.",
+        )
+    try:
+        yield name
+    finally:
+        lock.close()
+
+
+def delivery(service: Service, route: Route, worker: str) -> Delivery:
+    """A worker's delivery over this service's store, words and relay."""
+    from service.actions.book import Rules  # noqa: PLC0415
+    from service.actions.deliver import Delivery  # noqa: PLC0415
+    from service.actions.prepare import Preparer  # noqa: PLC0415
+    from service.actions.shelf import Shelf  # noqa: PLC0415
+    from service.actions.upkeep import Upkeep, free_locks  # noqa: PLC0415
+    from service.actions.writing import Writer  # noqa: PLC0415
+
+    settings = service.settings
+    shelf = Shelf(service.catalogue, drafts_count=not settings.live)
+
+    def lost_workers(names: Sequence[str]) -> Sequence[str]:
+        # Other machines' locks cannot be seen from here; on PostgreSQL only the lease counts.
+        return free_locks(service.locks, names) if service.store.is_sqlite else []
+
+    return Delivery(
+        store=service.store,
+        preparer=Preparer(shelf, Writer(service.signer)),
+        upkeep=Upkeep(dict(service.catalogue.protocols), settings.doubt_retries, lost_workers),
+        route=route,
+        rules=Rules(
+            worker,
+            settings.doubt_retries,
+            settings.lease_seconds,
+            settings.relay_connections,
+            settings.relay_per_minute,
+        ),
+    )
