@@ -126,7 +126,16 @@ def _engine(url: sa.URL, begin: str) -> sa.Engine:
         )
     arguments = {"connect_timeout": 10, "target_session_attrs": "read-write"}
     # Reads see what is committed at each statement; the store locks what it will change.
-    return sa.create_engine(url, hide_parameters=True, connect_args=arguments, pool_pre_ping=True, pool_size=5)
+    engine = sa.create_engine(url, hide_parameters=True, connect_args=arguments, pool_pre_ping=True, pool_size=5)
+
+    @sa.event.listens_for(engine, "connect")
+    def configure(connection: Any, _: object) -> None:
+        # A process frozen inside a transaction must not keep its locks: the other workers would wait for it for ever.
+        with connection.cursor() as cursor:
+            cursor.execute("SET idle_in_transaction_session_timeout = '30s'")
+        connection.commit()
+
+    return engine
 
 
 def _sqlite_engine(url: sa.URL, begin: str) -> sa.Engine:

@@ -102,7 +102,8 @@ def _too_many_copies() -> Query:
         sa.select(attempts.c.email_id)
         .where(attempts.c.marked_at.is_not(None), attempts.c.outcome.in_(out))
         .group_by(attempts.c.email_id)
-        .having(sa.func.count() > COPIES)
+        # By token: one mark may be told twice, by the rescue and by its worker that woke up after all.
+        .having(sa.func.count(attempts.c.token.distinct()) > COPIES)
     )
     return sa.select(emails.c.id).where(sa.or_(emails.c.doubt_retries >= COPIES, emails.c.id.in_(copies)))
 

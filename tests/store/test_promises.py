@@ -79,6 +79,11 @@ _CLINIC = "INSERT INTO clinics (id, name, timezone, created_at) VALUES (2, 'Sout
 _SET = "UPDATE emails SET {1} WHERE id = {0}"
 
 
+def _copies(outcome: str) -> list[str]:
+    """Two more attempts, each under a mark of its own."""
+    return [_ATTEMPT.format(SENT, outcome).replace("'t'", f"'{token}'") for token in ("t1", "t2")]
+
+
 @pytest.mark.parametrize(
     ("name", "ids", "statements"),
     [
@@ -89,8 +94,8 @@ _SET = "UPDATE emails SET {1} WHERE id = {0}"
         ("P1 wishes", [SENT], ["UPDATE treatments SET cancelled_at = :before WHERE id = 2"]),
         ("P1 address", [SENT], [_SUPPRESSION.format("sam@example.com")]),
         ("P2 copies", [SENT], [_SET.format(SENT, "doubt_retries = 2, doubt_since = :before")]),
-        ("P2 copies", [SENT], [_ATTEMPT.format(SENT, "sent")] * 2),
-        ("P2 copies", [SENT], [_ATTEMPT.format(SENT, "worker_lost")] * 2),
+        ("P2 copies", [SENT], _copies("sent")),
+        ("P2 copies", [SENT], _copies("worker_lost")),
         ("P2 listed", [SENT], [_SET.format(SENT, "doubt_retries = 1")]),
         ("P2 listed", [NEXT], [_ATTEMPT.format(NEXT, "in_doubt")]),
         ("P3 calls", [1], ["DELETE FROM calls"]),
@@ -111,6 +116,11 @@ def test_a_promise_broken_by_hand_is_red_and_no_other(
 ) -> None:
     by_hand(world, *statements, before=BEFORE, after=AFTER)
     assert broken(world) == {name: ids}
+
+
+def test_one_mark_told_by_the_rescue_and_by_its_worker_is_one_copy(world: World) -> None:
+    by_hand(world, _ATTEMPT.format(SENT, "worker_lost"), _ATTEMPT.format(SENT, "sent"), before=BEFORE, after=AFTER)
+    assert broken(world) == {}
 
 
 def test_a_state_that_nobody_knows_is_red(world: World) -> None:
