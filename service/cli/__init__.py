@@ -41,6 +41,9 @@ COMMANDS = {
     "simulate": ("promises", "What each client would get, also through an outage."),
     "config": ("setup", "Show or check the settings (secrets masked)."),
     "check": ("promises", "Do the promises hold in this database?"),
+    "doctor": ("doctor", "Is everything around the program well?"),
+    "suppressions": ("evidence", "Addresses that are not written to any more: list, lift."),
+    "audit": ("evidence", "Who did what, when; --verify checks the seals."),
     "test-email": ("run", "Send yourself one neutral e-mail through the relay."),
     "completion": ("setup", "Completion for your shell."),
 }

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from service.domain.reminder import OPEN
-from service.store.tables import attempts, audit, emails
+from service.store.tables import attempts, audit, emails, suppressions
 
 #: The columns a checker needs, in the order of the interface.
 OUTBOX_COLUMNS = (
@@ -113,3 +113,19 @@ def newest_record(connection: sa.Connection) -> datetime | None:
     """The latest business instant that is written down."""
     newest: datetime | None = connection.execute(sa.select(sa.func.max(audit.c.at))).scalar_one()
     return newest
+
+
+def suppressed(connection: sa.Connection, clinic_id: int) -> list[sa.RowMapping]:
+    """Suppressions of a clinic, the lifted ones too, by id. address: folded, as it is compared."""
+    query = (
+        sa.select(suppressions, suppressions.c.email_folded.label("address"))
+        .where(suppressions.c.clinic_id == clinic_id)
+        .order_by(suppressions.c.id)
+    )
+    return list(connection.execute(query).mappings())
+
+
+def audit_lines(connection: sa.Connection, clinic_id: int, limit: int | None = None) -> list[sa.RowMapping]:
+    """The clinic's audit, oldest first; with a limit the newest so many."""
+    newest = sa.select(audit.c.id).where(audit.c.clinic_id == clinic_id).order_by(audit.c.id.desc()).limit(limit)
+    return list(connection.execute(sa.select(audit).where(audit.c.id.in_(newest)).order_by(audit.c.id)).mappings())
