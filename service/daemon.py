@@ -8,16 +8,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from service import wiring
 from service.actions.deliver import Delivery
-from service.clock import Clock, ClockBrake
+from service.actions.digest_mail import DigestDuty
+from service.actions.watch import Watch
+from service.clock import Clock, ClockBrake, wall_clock
 from service.errors import AftercareError, Unavailable
 from service.wiring import Service
 
@@ -64,7 +68,9 @@ async def _work(service: Service, bell: Bell) -> None:
             scheduler = _scheduler(bell, service.settings.tick_seconds)
             scheduler.start()
             log.info("working", worker=name, mode=service.settings.mode)
-            rounds = asyncio.create_task(_rounds(service, delivery, bell))
+            watch = wiring.watch(service, name)
+            work = _Rounds(service, delivery, bell, watch, wiring.digest_duty(service, route))
+            rounds = asyncio.create_task(work.run())
             stopped = asyncio.create_task(bell.stopped.wait())
             # Rounds never end by themselves: if they do, it is a bug, and the process must die loudly.
             await asyncio.wait({rounds, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -76,6 +82,7 @@ async def _work(service: Service, bell: Bell) -> None:
             bell.rung.set()
             await stopped
             await _finish(rounds)
+            await watch.close()
 
 
 def _scheduler(bell: Bell, seconds: float) -> AsyncIOScheduler:
@@ -92,25 +99,54 @@ def _scheduler(bell: Bell, seconds: float) -> AsyncIOScheduler:
     return scheduler
 
 
-async def _rounds(service: Service, delivery: Delivery, bell: Bell) -> None:
-    """A round at once, then one for every ring; while there is more to send than one round lists, no waiting."""
-    brake = ClockBrake()
-    while not bell.stopped.is_set():
-        bell.rung.clear()
+@dataclass
+class _Rounds:
+    """What one worker does again and again, and who hears how it went. digest: None if nobody is to get one."""
+
+    service: Service
+    delivery: Delivery
+    bell: Bell
+    watch: Watch
+    digest: DigestDuty | None
+    brake: ClockBrake = field(default_factory=ClockBrake)
+
+    async def run(self) -> None:
+        """A round at once, then one for every ring; while there is more to send than one round lists, no waiting."""
+        while not self.bell.stopped.is_set():
+            self.bell.rung.clear()
+            if not await self._round():
+                await self.bell.rung.wait()
+
+    async def _round(self) -> bool:
+        """One round, told to the bell and to the watch. Whether there is more to send at once."""
+        clock, trouble, counts = wall_clock, "", Counter[str]()
+        began = clock()
         try:
-            clock = await asyncio.to_thread(service.clock)
-            _believe(brake, service, clock)
-            counts = await delivery.tick(clock)
+            clock = await asyncio.to_thread(self.service.clock)
+            began = clock()
+            _believe(self.brake, self.service, clock)
+            counts = await self.delivery.tick(clock)
         except AftercareError as error:
-            bell.trouble = error.message
+            trouble = error.message
             log.error("a round failed", problem=error.message, next_step=error.next_step)
         else:
-            bell.ticked, bell.trouble = True, ""
+            self.bell.ticked = True
             if +counts:
                 log.info("round", **{name: number for name, number in sorted(counts.items()) if number})
-            if counts["claimed"] and not delivery.breaker.is_open:
-                continue
-        await bell.rung.wait()
+        self.bell.trouble = trouble
+        line, now = self.delivery.breaker, clock()
+        await self.watch.after_round(now, trouble, line.cause, line.opened_at, urgent=line.urgent, began=began)
+        self.watch.speak(now)
+        if self.digest is not None and not (trouble or line.is_open or self.bell.stopped.is_set()):
+            await self._digest(self.digest, now)
+        return bool(counts["claimed"]) and not trouble and not line.is_open
+
+    async def _digest(self, duty: DigestDuty, now: datetime) -> None:
+        """The round was good whatever becomes of a digest."""
+        try:
+            await duty.run(now)
+        except AftercareError as error:
+            log.warning("no morning digest now", problem=error.message)
 
 
 def _believe(brake: ClockBrake, service: Service, clock: Clock) -> None:
@@ -146,6 +182,8 @@ async def _web(service: Service, bell: Bell, *, reports_worker: bool) -> AsyncIt
         maildir=None if service.settings.live else service.maildir,
         is_ready=bell.is_ready if reports_worker else (lambda: (True, "no worker in this process")),
         live_check=lambda: True,
+        read=service.store.read,
+        clock=service.now,
     )
     server = Pages.on(create_app(parts), host, port)
     serving = asyncio.create_task(server.serve())

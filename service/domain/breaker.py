@@ -29,6 +29,7 @@ class Breaker:
     connections_lost: int = 0
     content_refused: int = 0
     cause: str = ""
+    urgent: bool = False
 
     @property
     def is_open(self) -> bool:
@@ -43,7 +44,8 @@ class Breaker:
         if verdict.kind is Kind.ACCEPTED:
             return Breaker()
         if verdict.scope is Scope.RELAY:
-            return self.tripped(now, cause, auth=stage is Stage.AUTH)
+            tripped = self.tripped(now, cause, auth=stage is Stage.AUTH)
+            return replace(tripped, urgent=self.urgent or verdict.kind is Kind.CONFIGURATION)
         if verdict.scope is Scope.CONNECTION:
             lost = replace(self, connections_lost=self.connections_lost + 1)
             return lost.tripped(now, cause) if lost.connections_lost >= CONNECTIONS_LOST_IN_A_ROW else lost

@@ -8,13 +8,24 @@ from __future__ import annotations
 
 import re
 import tomllib
+from dataclasses import replace
 from itertools import pairwise
 
-from service.domain.protocol import Band, CatchUp, FollowUpProtocol, Level, Limit, RedFlag, Step
+from service.domain.protocol import (
+    LAST_DAY,
+    Band,
+    CatchUp,
+    FollowUpProtocol,
+    Level,
+    Limit,
+    RedFlag,
+    Step,
+    gravest,
+)
 from service.domain.strict_table import Table
+from service.domain.triage_file import read_check_in
 from service.errors import BadProtocol
 
-LAST_DAY = 366
 _KEY = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
 _LIMIT_KEY = re.compile(r"[a-z][a-z0-9_]*\Z")
 _DATES_OF_THE_LETTER = frozenset({"treated", "for", "missed", "next"})
@@ -40,9 +51,10 @@ def read_protocol(source: bytes, key: str, file: str) -> FollowUpProtocol:
         limits={name: _read_limit(name, row) for name, row in table.tables("limits")},
         red_flags=tuple(_read_flag(row, steps) for row in table.rows("red_flags")),
     )
+    check_in = table.optional_table("check_in")
     table.finish()
     _check(protocol, table)
-    return protocol
+    return replace(protocol, check_in=read_check_in(check_in, protocol)) if check_in else protocol
 
 
 def _checked_key(key: str, file: str) -> str:
@@ -94,7 +106,8 @@ def _read_catch_up(row: Table | None) -> CatchUp | None:
 
 
 def _read_band(row: Table) -> Band:
-    band = Band(row.integer("through_day", 0, LAST_DAY), row.text("like"))
+    floor = Level(row.choice("floor", tuple(Level))) if row.optional_text("floor") else None
+    band = Band(row.integer("through_day", 0, LAST_DAY), row.text("like"), floor)
     row.finish()
     return band
 
@@ -155,6 +168,9 @@ def _check_bands(protocol: FollowUpProtocol, keys: list[str], table: Table) -> N
     through = [band.through_day for band in protocol.bands]
     if through != sorted(set(through)):
         table.refuse("bands", "through_day does not rise", "List the bands by rising through_day.")
+    floors = [band.floor or Level.NORMAL for band in protocol.bands]
+    if any(gravest(floor, later) != later for floor, later in pairwise(floors)):
+        table.refuse("bands", "a floor is lower than the one before", "No sign gets less urgent by waiting: raise it.")
     for band in protocol.bands:
         if band.like not in keys:
             table.refuse("like", f"no step {band.like!r}", f"Name one of {', '.join(keys)}.")

@@ -36,6 +36,8 @@ def check_together(settings: Settings) -> None:
         address = getattr(settings, name)
         if address is not None and not re.fullmatch(r"https?://[^/\s@]+(/\S*)?", address.get_secret_value()):
             raise _wrong(name, "is not an http(s):// address", "Copy it from the service that gave it to you.")
+    if settings.digest_to is not None and not re.fullmatch(r"[^@\s<>]+@[^@\s<>]+", settings.digest_to):
+        raise _wrong("digest_to", "is not an address", "Write it like owner@example.org.")
     if settings.now is not None and settings.live:
         raise _wrong("now", "is set in live mode", "Only trial mode may move the clock.")
     if settings.now is not None and not _is_instant(settings.now):

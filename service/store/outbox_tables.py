@@ -85,6 +85,8 @@ emails = sa.Table(
     sa.Index("ix_emails_lease", "lease_until", sqlite_where=sa.text(LEASED), postgresql_where=sa.text(LEASED)),
     sa.Index("ix_emails_held", "useful_until", sqlite_where=sa.text(_HELD), postgresql_where=sa.text(_HELD)),
     sa.Index("ix_emails_client_id", "client_id", "id"),
+    # For the digest: what fell due in a span.
+    sa.Index("ix_emails_due_at", "due_at"),
     # For the daily cap, the digest and the metrics: what was marked in the last hours.
     sa.Index("ix_emails_marked_at", "marked_at"),
     # A plain one: the unique partial index above serves only questions that repeat its condition to the letter.

@@ -17,8 +17,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
+from service.clock import Clock, wall_clock
 from service.errors import NotFound
 from service.web.inbox import inbox_routes
+from service.web.ops import Read, metrics_routes
 from service.web.security import LOOPBACK_HOSTS, Secured
 
 READ = ["GET", "HEAD"]
@@ -34,13 +36,16 @@ class WebParts:
     """What the pages stand on.
 
     maildir: of the catcher, None in live mode: no inbox then. is_ready: ready, and in words why not (no personal
-    data). live_check: the process can do its work at all. hosts: names a browser may use for this server.
+    data). live_check: the process can do its work at all. hosts: names a browser may use for this server. read: opens
+    a reading transaction for /metrics, None: no such page. clock: business time.
     """
 
     maildir: Path | None
     is_ready: Callable[[], tuple[bool, str]]
     live_check: Callable[[], bool]
     hosts: Collection[str] = LOOPBACK_HOSTS
+    read: Read | None = None
+    clock: Clock = wall_clock
 
 
 def load_pages() -> Environment:
@@ -54,6 +59,8 @@ def create_app(parts: WebParts) -> FastAPI:
     app.add_middleware(Secured, hosts=parts.hosts)
     pages = load_pages()
     _add_health(app, parts)
+    if parts.read is not None:
+        app.include_router(metrics_routes(parts.read, parts.clock))
     _add_problems(app, pages, has_start=parts.maildir is not None)
     app.mount("/static", StaticFiles(directory=_HERE / "static"), name="static")
     if parts.maildir is not None:

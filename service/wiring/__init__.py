@@ -17,18 +17,20 @@ from service.store.engine import Store, make_private
 from service.store.schema import require_current
 from service.wiring.post import post_office, relay_address
 from service.wiring.readiness import bind_address, require_ready, warn_if_earlier
-from service.wiring.work import delivery, worker_lock
+from service.wiring.work import delivery, digest_duty, watch, worker_lock
 
 __all__ = [
     "Service",
     "bind_address",
     "delivery",
+    "digest_duty",
     "open_service",
     "post_office",
     "read_instant",
     "relay_address",
     "require_ready",
     "warn_if_earlier",
+    "watch",
     "worker_lock",
 ]
 

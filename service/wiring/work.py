@@ -6,12 +6,15 @@ import secrets
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from service.errors import NotAllowed
 
 if TYPE_CHECKING:
     from service.actions.deliver import Delivery, Route
+    from service.actions.digest_mail import DigestDuty
+    from service.actions.watch import Watch
     from service.wiring import Service
 
 
@@ -66,3 +69,28 @@ def delivery(service: Service, route: Route, worker: str) -> Delivery:
             settings.relay_per_minute,
         ),
     )
+
+
+def watch(service: Service, worker: str) -> Watch:
+    """A worker's watch over its rounds, with the channels that the settings name."""
+    from service.actions.watch import DOWN_AFTER, Watch  # noqa: PLC0415
+
+    webhook, heartbeat = service.settings.alert_webhook, service.settings.heartbeat_url
+    return Watch(
+        store=service.store,
+        worker=worker,
+        webhook=webhook.get_secret_value() if webhook else None,
+        heartbeat_url=heartbeat.get_secret_value() if heartbeat else None,
+        down_after=max(DOWN_AFTER, 3 * timedelta(seconds=service.settings.tick_seconds)),
+    )
+
+
+def digest_duty(service: Service, route: Route) -> DigestDuty | None:
+    """The morning digest, if somebody is to get one."""
+    from service.actions.digest_mail import DigestDuty  # noqa: PLC0415
+
+    settings = service.settings
+    if settings.digest_to is None:
+        return None
+    protocols = service.catalogue.protocols
+    return DigestDuty(service.store, route, service.signer, protocols, settings.digest_to, settings.relay_per_minute)

@@ -292,6 +292,7 @@ def upgrade() -> None:
         sqlite_where=sa.text("state IN ('planned', 'in_doubt')"),
         postgresql_where=sa.text("state IN ('planned', 'in_doubt')"),
     )
+    op.create_index("ix_emails_due_at", "emails", ["due_at"], unique=False)
     op.create_index(
         "ix_emails_held",
         "emails",

@@ -1,0 +1,106 @@
+"""What a worker looks for on behalf of all, and opens alerts about: missed reminders, pressing calls, old approvals.
+
+Numbers, instants and names of texts only.
+"""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, date, datetime, timedelta
+
+import sqlalchemy as sa
+
+from service.actions.shelf import REVIEW_GRACE
+from service.store import watch
+from service.store.watch import Alert, Review
+
+REVIEW_AHEAD = timedelta(days=30)
+#: A worker that has not ended a round for so long is gone for good; every start has a new name.
+FORGOTTEN = timedelta(days=30)
+#: The look is one transaction: its claim needs no longer lease.
+LEASE = 60
+
+
+def minute(now: datetime) -> str:
+    """The period of what is done once a minute."""
+    return now.astimezone(UTC).isoformat(timespec="minutes")
+
+
+def utc(at: datetime) -> str:
+    """An instant in an alert's words, like '2026-11-21 10:00 UTC'."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def tell_once(connection: sa.Connection, key: str, words: str, since: datetime, now: datetime) -> None:
+    """Something that is over already: people are told once."""
+    watch.open_alert(connection, key, words, since)
+    watch.close_alert(connection, key, now)
+
+
+def look(connection: sa.Connection, now: datetime, standing: dict[str, Alert]) -> None:
+    """Inside the transaction that ends a good round. standing: the open alerts by key."""
+    _look_for_missed(connection, now)
+    token, period = secrets.token_hex(8), minute(now)
+    if watch.take_duty(connection, "survey", period, token, LEASE):
+        _look_for_calls(connection, now, standing)
+        _look_for_reviews(connection, now, standing)
+        watch.forget_workers(connection, now - FORGOTTEN)
+        watch.finish_duty(connection, "survey", period, token)
+
+
+def _look_for_missed(connection: sa.Connection, now: datetime) -> None:
+    """The duty's period is the newest call that was counted: each is told once, whichever worker comes first."""
+    counted = int(watch.done_for(connection, "missed") or 0)
+    _, newest = watch.missed_after(connection, counted)
+    token = secrets.token_hex(8)
+    if newest == counted or not watch.take_duty(connection, "missed", str(newest), token, LEASE):
+        return
+    # Asked again, now that no other worker can count.
+    number, newest = watch.missed_after(connection, int(watch.done_for(connection, "missed") or 0))
+    if number:
+        told = "1 reminder was" if number == 1 else f"{number} reminders were"
+        words = f"{told} missed: too late to be right. See `aftercare calls list` for whom to phone."
+        tell_once(connection, "missed", words, now, now)
+    watch.finish_duty(connection, "missed", str(newest), token)
+
+
+def _look_for_calls(connection: sa.Connection, now: datetime, standing: dict[str, Alert]) -> None:
+    number, oldest, red_since = watch.pressing_calls(connection, now)
+    if not number or oldest is None:
+        watch.close_alert(connection, "calls", now)
+        return
+    waits = "1 call presses" if number == 1 else f"{number} calls press"
+    overdue = " (over)" if oldest <= now else ""
+    words = f"{waits}: a red flag, or past the deadline. Oldest deadline: {utc(oldest)}{overdue}."
+    known = standing.get("calls")
+    if known is None:
+        watch.open_alert(connection, "calls", words, now)
+    elif red_since is not None and red_since > known.opened_at:
+        watch.renew_alert(connection, "calls", words, now)
+
+
+def _look_for_reviews(connection: sa.Connection, now: datetime, standing: dict[str, Alert]) -> None:
+    """One alert a text ahead of its review date, then one for each day after it."""
+    today = now.astimezone(UTC).date()
+    wanted = {
+        f"text:{text.id}" + (f":{today}" if text.by < today else ""): text
+        for text in watch.reviews(connection, today + REVIEW_AHEAD)
+    }
+    still = {f"text:{text.id}" for text in wanted.values()}
+    for key in standing:
+        if key.startswith("text:") and key not in wanted:
+            replaced = ":".join(key.split(":")[:2]) in still
+            watch.close_alert(connection, key, now, quietly=replaced)
+    for key, text in wanted.items():
+        if key not in standing:
+            watch.open_alert(connection, key, _about(text, today), now)
+
+
+def _about(text: Review, today: date) -> str:
+    which = f"The text {text.protocol}/{text.name} ({text.language}) of clinic {text.clinic_id}"
+    end = text.by + REVIEW_GRACE
+    if text.by >= today:
+        return f"{which} must be reviewed and approved again by {text.by}."
+    if end >= today:
+        return f"{which} was to be reviewed by {text.by}. After {end} live mode holds its e-mails."
+    return f"{which} was to be reviewed by {text.by}. Live mode holds its e-mails since {end}."
