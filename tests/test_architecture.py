@@ -57,6 +57,7 @@ ONLY_INSIDE_FUNCTIONS = {"cli": {"daemon", "web", "demo"}, "daemon": {"web"}, "d
 #: Library -> the rooms or modules that may name it.
 DOORS: dict[str, tuple[str, ...]] = {
     "aiosmtpd": ("mail.catcher",),
+    "cryptography": ("actions.backup_lock",),
     "aiosmtplib": ("mail.relay", "mail.conversation"),
     "alembic": ("store.migrations", "store.schema", "cli"),
     "apscheduler": ("daemon",),

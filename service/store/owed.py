@@ -42,7 +42,8 @@ def owed_catch_ups(connection: sa.Connection, now: datetime, within: timedelta) 
         treatments.c.treated_on,
         clients.c.language,
     )
-    our_fault = emails.c.reason.in_([Reason.TOO_LATE, Reason.UNAPPROVED, Reason.RENDER_ERROR, Reason.RESTORED])
+    # Not "restored": that one may have reached the client before the restore.
+    our_fault = emails.c.reason.in_([Reason.TOO_LATE, Reason.UNAPPROVED, Reason.RENDER_ERROR])
     rows = connection.execute(
         sa.select(*whose, sa.func.max(emails.c.due_at), _next_due())
         .select_from(calls.join(emails, emails.c.id == calls.c.email_id))

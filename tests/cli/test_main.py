@@ -59,7 +59,7 @@ def test_every_example_is_a_command_that_can_be_typed(
     (tmp_path / "templates" / "email").mkdir(parents=True)
     for file in ("clients.csv", "day-01.en.md"):
         (tmp_path / file).write_text("")
-    typed = line.partition(" > ")[0].removeprefix('eval "$(').removesuffix(')"')
+    typed = line.rpartition(" | ")[2].partition(" > ")[0].removeprefix('eval "$(').removesuffix(')"')
     program, *rest = shlex.split(typed)
     assert program == "aftercare"
     context = aftercare.make_context("aftercare", rest)
