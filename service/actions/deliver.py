@@ -20,14 +20,14 @@ import sqlalchemy as sa
 import structlog
 
 from service.actions.book import Answer, Book, Rules
-from service.actions.outcomes import given_back, heard_outcome, withheld_outcome
+from service.actions.outcomes import broken_outcome, given_back, heard_outcome, withheld_outcome
 from service.actions.prepare import Preparer
 from service.actions.upkeep import Upkeep
 from service.actions.writing import Written
 from service.clock import Clock
 from service.domain.breaker import Breaker
 from service.domain.contact import Withheld
-from service.domain.reminder import Reason, State, ended
+from service.domain.reminder import Reason
 from service.domain.replies import Heard, Verdict, classify
 from service.errors import AftercareError
 from service.mail.relay import Conversation, NotOpened, Parcel, RelayAddress
@@ -96,7 +96,7 @@ class _Round:
         self._book = Book(delivery.store, clock, delivery.rules)
         self._worker = delivery.rules.worker
         self._opening = asyncio.Lock()
-        self._marked: set[int] = set()
+        self._marked: dict[int, datetime] = {}
         self._claimed = 0
         self._paced = 0
         self._trouble: AftercareError | None = None
@@ -179,9 +179,8 @@ class _Round:
             raise
         except Exception:  # a bug met by one e-mail must not stop the others: it is put aside and a person looks
             log.exception("an e-mail could not be delivered", email=row.id)
-            maybe_out = row.id in self._marked
-            state = State.IN_DOUBT if maybe_out else ended(in_doubt=row.in_doubt, otherwise=State.HELD)
-            self._book.put(withheld_outcome(row, Withheld(state, Reason.RENDER_ERROR), self._worker, self._clock()))
+            at = (self._worker, self._clock(), self._marked.get(row.id))
+            self._book.put(broken_outcome(row, at, self._it.rules.doubt_cap))
             for address in list(open_to):
                 await open_to.pop(address).close()
 
@@ -213,14 +212,12 @@ class _Round:
 
     async def _converse(self, conversation: Conversation, written: Written) -> None:
         answer: Answer | None = None
-        marked_at: datetime | None = None
 
         async def mark() -> bool:
-            nonlocal answer, marked_at
+            nonlocal answer
             answer = await self._book.mark(written)
             if answer is Answer.MARKED:
-                self._marked.add(row.id)
-                marked_at = self._clock()
+                self._marked[row.id] = self._clock()
             return answer is Answer.MARKED
 
         row, worker = written.row, self._worker
@@ -234,7 +231,7 @@ class _Round:
             self._book.put(given_back(row, worker, self._clock(), Reason.RELAY_TROUBLE))
             return
         verdict = self._learn(heard)
-        at = (worker, self._clock(), marked_at)
+        at = (worker, self._clock(), self._marked.get(row.id))
         outcome = heard_outcome(row, heard, verdict, at, self._it.rules.doubt_cap)
         self._book.put(outcome, row.treatment_id, self._it.preparer.covers(row))
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from service.domain.contact import Withheld
-from service.domain.reminder import Claimed, Reason, State, after
-from service.domain.replies import Heard, Kind, Stage, Verdict
+from service.domain.reminder import Claimed, Reason, State, after, ended
+from service.domain.replies import Heard, Kind, Stage, Verdict, classify
 from service.store.ledger import Outcome
 from service.store.outbox import ClaimedEmail
 
@@ -68,6 +68,16 @@ def withheld_outcome(
         stage=Stage.MARK,
         reply=str(decision.reason),
     )
+
+
+def broken_outcome(row: ClaimedEmail, at: tuple[str, datetime, datetime | None], doubt_cap: int) -> Outcome:
+    """A bug of ours met by one e-mail: held for a person; after its mark it is in doubt as after a lost reply."""
+    worker, now, marked_at = at
+    if marked_at is None:
+        state = ended(in_doubt=row.in_doubt, otherwise=State.HELD)
+        return withheld_outcome(row, Withheld(state, Reason.RENDER_ERROR), worker, now)
+    heard = Heard(Stage.MESSAGE, failure="a bug of ours")
+    return heard_outcome(row, heard, classify(heard), at, doubt_cap)
 
 
 def given_back(row: ClaimedEmail, worker: str, now: datetime, reason: Reason) -> Outcome:
