@@ -127,8 +127,8 @@ def _from_outside(world: World, variant: Variant) -> Iterator[Step]:
     if not world.late:
         yield Step("out of date", world._replace(late=True))
     if world.state in _LEASED:
-        facts = {"in_doubt": world.in_doubt, "doubt_retries": world.used, "doubt_cap": variant.cap}
-        yield Step("rescue", _written(world, lapsed(world.state, **facts)))
+        freed = lapsed(world.state, in_doubt=world.in_doubt, doubt_retries=world.used, doubt_cap=variant.cap)
+        yield Step("rescue", _written(world, freed))
     if world.late and world.state in (*_WAITING, State.HELD):
         yield Step("expire", _ended(world, State.MISSED))
     if world.state is State.HELD:
