@@ -115,7 +115,9 @@ class _Rounds:
         while not self.bell.stopped.is_set():
             self.bell.rung.clear()
             if not await self._round():
-                await self.bell.rung.wait()
+                # The scheduler rings by the wall clock: one that is set back must not silence the bell for hours.
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self.bell.rung.wait(), self.service.settings.tick_seconds + 1)
 
     async def _round(self) -> bool:
         """One round, told to the bell and to the watch. Whether there is more to send at once."""
