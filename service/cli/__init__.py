@@ -44,6 +44,7 @@ COMMANDS = {
     "config": ("setup", "Show or check the settings (secrets masked)."),
     "check": ("promises", "Do the promises hold in this database?"),
     "doctor": ("doctor", "Is everything around the program well?"),
+    "returned": ("returned", "Read returned mail: bounces, complaints, stops, replies; and do what follows."),
     "backup": ("backup", "One verified file while everything goes on; encrypted if a key is set."),
     "restore": ("backup", "Bring a backup back; asks about what may have gone out since."),
     "uncertain": ("uncertain", "E-mails that may have gone out after the restored backup: answer."),

@@ -41,6 +41,11 @@ CALLS: dict[str, str] = {
     "wrong_day": "advice for another day went out",
     "stopped": "wants no more e-mails",
     "registered_late": "registered too late for an e-mail",
+    "bounced": "an e-mail came back",
+    "check_address": "several e-mails came back: is the address right?",
+    "reply": "answered an e-mail",
+    "asked_to_stop": "asks by e-mail to stop; not proven",
+    "wrong_person": "the reader says this is not them",
 }
 
 
