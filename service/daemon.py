@@ -177,6 +177,8 @@ async def _finish(rounds: asyncio.Task[None]) -> None:
 async def _web(service: Service, bell: Bell, *, reports_worker: bool) -> AsyncIterator[None]:
     """Serve the pages in this loop until the block ends."""
     from service.web.app import WebParts, create_app  # noqa: PLC0415 - a worker alone must not pay for it
+    from service.web.client_pages import ClientParts  # noqa: PLC0415
+    from service.web.security import LOOPBACK_HOSTS  # noqa: PLC0415
     from service.web.serving import Pages  # noqa: PLC0415
 
     host, port = wiring.bind_address(service.settings)
@@ -184,6 +186,8 @@ async def _web(service: Service, bell: Bell, *, reports_worker: bool) -> AsyncIt
         maildir=None if service.settings.live else service.maildir,
         is_ready=bell.is_ready if reports_worker else (lambda: (True, "no worker in this process")),
         live_check=lambda: True,
+        hosts=LOOPBACK_HOSTS | wiring.public_hosts(service.settings),
+        clients=ClientParts(service.store, service.signer, service.now),
         read=service.store.read,
         clock=service.now,
     )

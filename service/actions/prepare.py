@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -22,10 +22,14 @@ from service.store.tables import Kind
 
 @dataclass
 class Preparer:
-    """Claims rows and writes them. shelf: the words; writer: facts to bytes."""
+    """Claims rows and writes them. shelf: the words; writer: facts to bytes.
+
+    return_address: the envelope's sender by e-mail id; None: the clinic's own address.
+    """
 
     shelf: Shelf
     writer: Writer
+    return_address: Callable[[int], str] | None = None
     _clinics: dict[int, Clinic] = field(default_factory=dict)
     _around: dict[int, Around] = field(default_factory=dict)
     _names: set[Name] = field(default_factory=set)
@@ -53,7 +57,10 @@ class Preparer:
         if words is None:
             reason = Reason.CHANGED if row.in_doubt else Reason.UNAPPROVED
             return Withheld(ended(in_doubt=row.in_doubt, otherwise=State.HELD), reason)
-        return self.writer.write(row, clinic, protocol, words, (now, around))
+        written = self.writer.write(row, clinic, protocol, words, (now, around))
+        if self.return_address is None or isinstance(written, Withheld):
+            return written
+        return written._replace(mail_from=self.return_address(row.id))
 
     def _words(self, row: ClaimedEmail, clinic: Clinic, protocol: FollowUpProtocol | None) -> Words | None:
         if row.kind == Kind.HELLO:

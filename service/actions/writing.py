@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import NamedTuple
 
+from service.actions.answer import STOP, link_of, write_link
 from service.domain.contact import Withheld
 from service.domain.hours import parse_hours
 from service.domain.letter import PERSONAL, Letter, LetterKind, Sender, facts
@@ -95,10 +96,15 @@ class _Shared:
 
 
 class Writer:
-    """Writes e-mails for clinics; keeps what is the same for a clinic, a step and a day."""
+    """Writes e-mails for clinics; keeps what is the same for a clinic, a step and a day.
 
-    def __init__(self, signer: Signer) -> None:
+    public_url: the https address clients reach the pages under; None: no links, stop goes by mailto alone.
+    """
+
+    def __init__(self, signer: Signer, public_url: str | None = None) -> None:
         self._signer = signer
+        self._stop_pages = f"{public_url.rstrip('/')}/s/" if public_url else ""
+        self._own = PERSONAL if public_url else PERSONAL - {"stop_url"}
         self._shared: dict[Hashable, _Shared] = {}
 
     def write(
@@ -117,8 +123,11 @@ class Writer:
             dated = now.astimezone(clinic.zone).replace(microsecond=0)
             shared = self._in_common(row, clinic, protocol, words, (dated.date(), around))
             mine = {"greeting_name": greeting_name(row.client_name, ""), "to_address": row.address}
+            if self._stop_pages:
+                link = link_of(row.client_id, row.address)
+                mine["stop_url"] = self._stop_pages + write_link(self._signer, STOP, link)
             message_id = row.message_id or self._message_id(row, shared.content["from_address"])
-            head = _head(shared.content | mine, words, (dated, message_id))
+            head = _head(shared.content, mine, words, (dated, message_id))
             message = compose(head, shared.draft, words.compiled.personal(mine))
             return _written(row, words, head, (message, _json(mine), shared.id, shared.facts))
         except AftercareError:
@@ -129,9 +138,10 @@ class Writer:
         content = json.loads(row.shared_facts or "{}") | json.loads(row.facts or "{}")
         if content.get("to_address") != row.address or row.dated is None or row.message_id is None:
             return Withheld(State.UNCONFIRMED, Reason.CHANGED)
-        head = _head(content, words, (datetime.fromisoformat(row.dated), row.message_id))
+        head = _head(content, content, words, (datetime.fromisoformat(row.dated), row.message_id))
         program, values = words.compiled.prepare(content)
-        written = _written(row, words, head, _kept(row, compose(head, program, values)))
+        kept = (row.facts or "", row.shared_id or "", row.shared_facts or "")
+        written = _written(row, words, head, (compose(head, program, values), *kept))
         return written if written.digest == row.digest else Withheld(State.UNCONFIRMED, Reason.CHANGED)
 
     def _in_common(
@@ -150,10 +160,11 @@ class Writer:
                 self._shared.clear()
             letter = _letter(row, clinic, (words.compiled.language, for_on), said)
             content = facts(letter, protocol) | {"from_address": clinic.from_address or clinic.reply_to}
+            # Not empty, so that the frame leaves a place for each client's own.
+            content["stop_url"] = self._stop_pages
             program, values = words.compiled.prepare(content)
-            common = {name: value for name, value in values.items() if name not in PERSONAL}
-            del content["greeting_name"]
-            shared = _json(content)
+            common = {name: value for name, value in values.items() if name not in self._own}
+            shared = _json({name: fact for name, fact in content.items() if name not in self._own})
             name = hashlib.sha256(f"{clinic.id} {shared}".encode()).hexdigest()[:32]
             known = self._shared[key] = _Shared(content, shared, name, draft(program, common))
         return known
@@ -181,23 +192,20 @@ def _letter(row: ClaimedEmail, clinic: Clinic, to: tuple[str, date], said: tuple
     )
 
 
-def _head(content: dict[str, str], words: Words, stamp: tuple[datetime, str]) -> Head:
+def _head(content: dict[str, str], mine: dict[str, str], words: Words, stamp: tuple[datetime, str]) -> Head:
+    """content: facts of the letter; mine: those that are the client's own."""
     dated, message_id = stamp
     return Head(
         sender_name=content["sender_name"],
         from_address=content["from_address"],
-        to_address=content["to_address"],
+        to_address=mine["to_address"],
         reply_to=content["reply_to"],
         date=dated,
         message_id=message_id,
         language=words.compiled.language,
         stop_mailto=content["stop_mailto"] or None,
-        stop_url=content["stop_url"] or None,
+        stop_url=mine.get("stop_url") or None,
     )
-
-
-def _kept(row: ClaimedEmail, message: bytes) -> tuple[bytes, str, str, str]:
-    return message, row.facts or "", row.shared_id or "", row.shared_facts or ""
 
 
 def _written(row: ClaimedEmail, words: Words, head: Head, made: tuple[bytes, str, str, str]) -> Written:
@@ -236,15 +244,6 @@ def sender(clinic: Clinic, on: date) -> Sender:
 
 def frozen_values(written: Written, marked_at: datetime) -> tuple[object, ...]:
     """What the mark keeps, in the order of store/marking.MARKED."""
-    return (
-        written.row.id,
-        marked_at,
-        written.message_id,
-        written.text_id,
-        written.text_version,
-        written.frame_version,
-        written.facts,
-        written.shared_id,
-        written.dated,
-        written.digest,
-    )
+    words = (written.text_id, written.text_version, written.frame_version)
+    said = (written.facts, written.shared_id, written.dated, written.digest)
+    return (written.row.id, marked_at, written.message_id, *words, *said)

@@ -17,7 +17,7 @@ REASONS: dict[str, str] = {
     Reason.CANCELLED: "the treatment was cancelled",
     Reason.STOPPED: "the client wants no more",
     Reason.ERASED: "the client was erased",
-    Reason.SUPPRESSED: "the address does not exist",
+    Reason.SUPPRESSED: "this address is not written to",
     Reason.NO_CONSENT: "the client said no",
     Reason.PAUSED: "the client is paused",
     Reason.UNAPPROVED: "its text is not approved",
@@ -45,7 +45,7 @@ CALLS: dict[str, str] = {
     "check_address": "several e-mails came back: is the address right?",
     "reply": "answered an e-mail",
     "asked_to_stop": "asks by e-mail to stop; not proven",
-    "wrong_person": "the reader says this is not them",
+    "wrong_person": "the e-mails reach somebody else",
 }
 
 

@@ -73,7 +73,8 @@ def _of_client(desk: Desk, which: tuple[str, str], client_id: int, language: str
 
     service = desk.service
     protocol = find_protocol(service.catalogue, which[0])
-    desk_of = previewing.Desk(desk.clinic, Shelf(service.catalogue, not service.settings.live), Writer(service.signer))
+    writer = Writer(service.signer, service.settings.public_url)
+    desk_of = previewing.Desk(desk.clinic, Shelf(service.catalogue, not service.settings.live), writer)
     with service.store.read() as connection:
         wanted = previewing.Wanted(protocol, which[1], client_id, language)
         return previewing.of_client(connection, desk_of, wanted, desk.now)

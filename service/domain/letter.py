@@ -92,7 +92,7 @@ _CARE = {
 
 
 #: Slots whose value is one client's own; all others are the same for a clinic, a step and a day.
-PERSONAL = frozenset({"greeting_name"})
+PERSONAL = frozenset({"greeting_name", "stop_url"})
 
 
 def slot_kinds(protocol: FollowUpProtocol | None, kind: LetterKind) -> dict[str, SlotKind]:

@@ -63,6 +63,10 @@ class Settings(BaseModel):
     )
     tick_seconds: float = Field(default=5, gt=0, le=3600, description="seconds between two rounds")
     public_url: str | None = Field(default=None, description="https address of the pages behind links; none: no links")
+    bounce_domain: str | None = Field(
+        default=None,
+        description="domain of signed envelope addresses, where returned mail comes to; none: no such",
+    )
     secret_key: SecretStr | None = Field(
         default=None, description="signs links and Message-IDs; comma-separated, newest first"
     )

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 PREFIX = "AFTERCARE_"
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_HOST = r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?"
+_PUBLIC = rf"(?=.{{1,300}}\Z)https://{_HOST}(?::\d{{1,5}})?(?:/[A-Za-z0-9._~/-]*)?"
 _DATABASES = ("sqlite:///", "postgresql://", "postgresql+psycopg://")
 
 
@@ -30,12 +32,14 @@ def check_together(settings: Settings) -> None:
     if settings.lease_seconds <= settings.relay_session_timeout:
         fix = "A lease must outlive a conversation: make it longer, or the session time-out shorter."
         raise _wrong("lease_seconds", "is not longer than AFTERCARE_RELAY_SESSION_TIMEOUT", fix)
-    if settings.public_url is not None and not re.fullmatch(r"https://[^/\s@?#]+(/[^\s?#]*)?", settings.public_url):
+    if settings.public_url is not None and not re.fullmatch(_PUBLIC, settings.public_url[:301]):
         raise _wrong("public_url", "is not an https:// address", "Clients' links must be https.")
     for name in ("alert_webhook", "heartbeat_url"):
         address = getattr(settings, name)
         if address is not None and not re.fullmatch(r"https?://[^/\s@]+(/\S*)?", address.get_secret_value()):
             raise _wrong(name, "is not an http(s):// address", "Copy it from the service that gave it to you.")
+    if settings.bounce_domain is not None and not re.fullmatch(rf"(?=.{{1,190}}\Z){_HOST}", settings.bounce_domain):
+        raise _wrong("bounce_domain", "is not a domain", "Write it like bounces.clinic.example.")
     if settings.digest_to is not None and not re.fullmatch(r"[^@\s<>]+@[^@\s<>]+", settings.digest_to):
         raise _wrong("digest_to", "is not an address", "Write it like owner@example.org.")
     if settings.now is not None and settings.live:

@@ -19,7 +19,9 @@ from starlette.staticfiles import StaticFiles
 
 from service.clock import Clock, wall_clock
 from service.errors import NotFound
+from service.web.client_pages import ClientParts, client_routes
 from service.web.inbox import inbox_routes
+from service.web.limits import PublicDoor
 from service.web.ops import Read, metrics_routes
 from service.web.security import LOOPBACK_HOSTS, Secured
 
@@ -37,7 +39,8 @@ class WebParts:
 
     maildir: of the catcher, None in live mode: no inbox then. is_ready: ready, and in words why not (no personal
     data). live_check: the process can do its work at all. hosts: names a browser may use for this server. read: opens
-    a reading transaction for /metrics, None: no such page. clock: business time.
+    a reading transaction for /metrics, None: no such page. clock: business time. clients: what the pages behind
+    clients' links stand on, None: no such pages.
     """
 
     maildir: Path | None
@@ -46,6 +49,7 @@ class WebParts:
     hosts: Collection[str] = LOOPBACK_HOSTS
     read: Read | None = None
     clock: Clock = wall_clock
+    clients: ClientParts | None = None
 
 
 def load_pages() -> Environment:
@@ -56,12 +60,16 @@ def load_pages() -> Environment:
 def create_app(parts: WebParts) -> FastAPI:
     """The application. Calling it twice makes two that share nothing."""
     app = FastAPI(title="Aftercare", docs_url=None, redoc_url=None, openapi_url=None)
+    if parts.clients is not None:
+        app.add_middleware(PublicDoor)
     app.add_middleware(Secured, hosts=parts.hosts)
     pages = load_pages()
     _add_health(app, parts)
     if parts.read is not None:
         app.include_router(metrics_routes(parts.read, parts.clock))
     _add_problems(app, pages, has_start=parts.maildir is not None)
+    if parts.clients is not None:
+        app.include_router(client_routes(parts.clients, pages))
     app.mount("/static", StaticFiles(directory=_HERE / "static"), name="static")
     if parts.maildir is not None:
         app.include_router(inbox_routes(parts.maildir, pages))

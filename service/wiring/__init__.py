@@ -16,7 +16,7 @@ from service.settings import Settings
 from service.store.engine import Store, make_private
 from service.store.schema import require_current
 from service.wiring.post import post_office, relay_address
-from service.wiring.readiness import bind_address, require_ready, warn_if_earlier
+from service.wiring.readiness import bind_address, public_hosts, require_ready, warn_if_earlier
 from service.wiring.work import delivery, digest_duty, watch, worker_lock
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "digest_duty",
     "open_service",
     "post_office",
+    "public_hosts",
     "read_instant",
     "relay_address",
     "require_ready",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -53,6 +54,12 @@ def bind_address(settings: Settings) -> tuple[str, int]:
             next_step="Bind to 127.0.0.1 and put a web server with https in front.",
         )
     return host.strip("[]"), int(port)
+
+
+def public_hosts(settings: Settings) -> frozenset[str]:
+    """The name clients reach the pages under, if there is one."""
+    name = urlsplit(settings.public_url or "").hostname
+    return frozenset({name} if name else ())
 
 
 def warn_if_earlier(service: Service) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -58,7 +58,7 @@ def delivery(service: Service, route: Route, worker: str) -> Delivery:
 
     return Delivery(
         store=service.store,
-        preparer=Preparer(shelf, Writer(service.signer)),
+        preparer=Preparer(shelf, Writer(service.signer, settings.public_url), _return_address(service)),
         upkeep=Upkeep(dict(service.catalogue.protocols), settings.doubt_retries, lost_workers),
         route=route,
         rules=Rules(
@@ -69,6 +69,14 @@ def delivery(service: Service, route: Route, worker: str) -> Delivery:
             settings.relay_per_minute,
         ),
     )
+
+
+def _return_address(service: Service) -> Callable[[int], str] | None:
+    """The envelope's sender by e-mail id: signed, so that a report which comes back proves whose it is."""
+    domain = service.settings.bounce_domain
+    if domain is None:
+        return None
+    return lambda email_id: f"{service.signer.bounce_local_part(str(email_id))}@{domain}"
 
 
 def watch(service: Service, worker: str) -> Watch:
