@@ -1,33 +1,50 @@
-"""Fault runs collect one line each; the table is printed when all have ended."""
+"""Fault runs collect one line each; the table is printed when all have ended, also when they ran in several processes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import astuple
 from pathlib import Path
 
 import pytest
 
-from tests.faults.judging import Case, Tally, make_case, table
+from tests.faults.judging import BrokenError, Case, Tally, make_case, table
 
-_LINES = pytest.StashKey[list[tuple[str, Tally]]]()
 SHORT_LEASE = {"lease_seconds": "3", "relay_session_timeout": "2"}
+
+
+def _tell(item: pytest.Item, fault: str, tally: Tally) -> None:
+    # As a property of the test: so it also comes home from another process (xdist).
+    item.user_properties.append(("fault", (fault, *astuple(tally))))
 
 
 @pytest.fixture
 def told(request: pytest.FixtureRequest) -> Callable[[str, Tally], None]:
     """Adds a line to the table."""
-    lines = request.config.stash.setdefault(_LINES, [])
-
-    def add(fault: str, tally: Tally) -> None:
-        lines.append((fault, tally))
-
-    return add
+    return lambda fault, tally: _tell(request.node, fault, tally)
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if lines := config.stash.get(_LINES, []):
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Iterator[None]:  # a broken promise has a line too
+    if call.excinfo is not None and isinstance(call.excinfo.value, BrokenError):
+        _tell(item, f"BROKEN {item.name}", call.excinfo.value.tally)
+    return (yield)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reports = [report for some in terminalreporter.stats.values() for report in some]
+    told = [
+        (value[0], Tally(*value[1:]))
+        for report in reports
+        if getattr(report, "when", "") == "call"
+        for name, value in report.user_properties
+        if name == "fault"
+    ]
+    if told:
         terminalreporter.section("faults")
-        terminalreporter.write_line(table(lines))
+        terminalreporter.write_line(table(told))
 
 
 @pytest.fixture
