@@ -12,10 +12,11 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.base import BaseTrigger
 
 from service import wiring
 from service.actions.deliver import Delivery
@@ -93,10 +94,20 @@ def _scheduler(bell: Bell, seconds: float) -> AsyncIOScheduler:
         bell.rung.set()
 
     scheduler = AsyncIOScheduler(timezone="UTC")
-    scheduler.add_job(
-        ring, "interval", seconds=seconds, coalesce=True, max_instances=1, misfire_grace_time=None, id="tick"
-    )
+    scheduler.add_job(ring, _Every(seconds), coalesce=True, max_instances=1, misfire_grace_time=None, id="tick")
     return scheduler
+
+
+class _Every(BaseTrigger):  # type: ignore[misc] # apscheduler is not typed
+    """Rings so many seconds after the last ring. The library's own trigger steps through every ring that a clock which
+    jumped ahead by a month left out, and nothing else runs meanwhile.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = timedelta(seconds=seconds)
+
+    def get_next_fire_time(self, _previous: datetime | None, now: datetime) -> datetime:
+        return now + self._seconds
 
 
 @dataclass

@@ -112,7 +112,8 @@ def cancel_treatment(
     """Cancel a treatment. What it had superseded and is still useful is planned again."""
     treatment = clients.get_treatment(connection, clinic.id, treatment_id)
     _require_live(treatment)
-    clients.change_treatment(connection, treatment_id, {"cancelled_at": who.now})
+    at = outbox.after_marks(connection, emails.c.treatment_id == treatment_id, who.now)
+    clients.change_treatment(connection, treatment_id, {"cancelled_at": at})
     outbox.end_open(connection, emails.c.treatment_id == treatment_id, Reason.CANCELLED, who.now)
     again.give_back(connection, clinic.id, treatment["client_id"], protocol.area, who.now)
     deed = Deed(who.actor, "treatment cancelled", f"client {treatment['client_id']}", {"treatment": treatment_id})
@@ -134,7 +135,8 @@ def stop(connection: sa.Connection, clinic: Clinic, client_id: int, who: Who) ->
     client = clients.get(connection, clinic.id, client_id, lock=True)
     if client["stopped_at"] is not None:
         return
-    clients.change(connection, client_id, {"stopped_at": who.now})
+    at = outbox.after_marks(connection, emails.c.client_id == client_id, who.now)
+    clients.change(connection, client_id, {"stopped_at": at})
     ended = outbox.end_open(connection, emails.c.client_id == client_id, Reason.STOPPED, who.now)
     if ended:
         call = {"clinic_id": clinic.id, "client_id": client_id, "email_id": None, "reason": str(Reason.STOPPED)}
@@ -238,7 +240,8 @@ def erase(connection: sa.Connection, clinic: Clinic, client_id: int, who: Who) -
     gone = f"erased-{client_id}"
     blank = {"name": gone, "name_folded": gone, "email": gone, "email_folded": gone}
     blank |= {"phone": "", "client_ref": "", "guardian": ""}
-    clients.change(connection, client_id, {**blank, "erased_at": who.now})
+    at = outbox.after_marks(connection, emails.c.client_id == client_id, who.now)
+    clients.change(connection, client_id, {**blank, "erased_at": at})
     clients.forget_suppressed(connection, clinic.id, client["email_folded"], gone)
     theirs = emails.c.client_id == client_id
     connection.execute(sa.update(emails).where(theirs).values(facts=None, last_reply=None))

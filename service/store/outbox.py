@@ -201,6 +201,15 @@ def expire(connection: sa.Connection, now: datetime) -> dict[str, int]:
     return end(connection, which, State.MISSED, Reason.TOO_LATE, now)
 
 
+def after_marks(connection: sa.Connection, whose: Condition, now: datetime) -> datetime:
+    """`now`, or the newest mark of these rows if that is later: a wish that waited for a mark came after it.
+
+    Call under the clients' lock: no mark can come in between.
+    """
+    newest = connection.execute(sa.select(sa.func.max(emails.c.marked_at)).where(whose)).scalar_one()
+    return now if newest is None else max(now, newest)
+
+
 def end_open(connection: sa.Connection, whose: Condition, reason: Reason, now: datetime) -> dict[str, int]:
     """Cancel what is still open of `whose`: stop, cancel, supersede, erase. A row being sent now is let go."""
     open_now = emails.c.state.in_([State.PLANNED, State.CLAIMED, State.IN_DOUBT, State.HELD])

@@ -130,7 +130,6 @@ def held_to(desk: Desk, watching: Watching, relay: ScriptedRelay) -> None:
             assert asked <= wished, f"{address} was asked for {asked - wished} after the wish, and got a mail"
 
 
-@pytest.mark.xfail(strict=False, reason="a wish is dated before it waits for its lock")
 @pytest.mark.parametrize("kind", ["stop", "cancel", "erase"])
 def test_a_wish_that_waited_for_a_mark_is_no_broken_promise(store: Store, tmp_path: Path, kind: str) -> None:
     """The desk read its clock, then waited for the lock that the mark held: committed later, dated earlier."""
