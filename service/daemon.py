@@ -132,7 +132,7 @@ class _Rounds:
 
     async def _round(self) -> bool:
         """One round, told to the bell and to the watch. Whether there is more to send at once."""
-        clock, trouble, counts = wall_clock, "", Counter[str]()
+        clock, trouble, counts, urgent = wall_clock, "", Counter[str](), False
         began = clock()
         try:
             clock = await asyncio.to_thread(self.service.clock)
@@ -140,7 +140,7 @@ class _Rounds:
             _believe(self.brake, self.service, clock)
             counts = await self.delivery.tick(clock)
         except AftercareError as error:
-            trouble = error.message
+            trouble, urgent = error.message, error.field == "clock"
             log.error("a round failed", problem=error.message, next_step=error.next_step)
         else:
             self.bell.ticked = True
@@ -148,7 +148,8 @@ class _Rounds:
                 log.info("round", **{name: number for name, number in sorted(counts.items()) if number})
         self.bell.trouble = trouble
         line, now = self.delivery.breaker, clock()
-        await self.watch.after_round(now, trouble, line.cause, line.opened_at, urgent=line.urgent, began=began)
+        urgent = urgent or (line.urgent and not trouble)
+        await self.watch.after_round(now, trouble, line.cause, line.opened_at, urgent=urgent, began=began)
         self.watch.speak(now)
         if self.digest is not None and not (trouble or line.is_open or self.bell.stopped.is_set()):
             await self._digest(self.digest, now)

@@ -51,6 +51,10 @@ class Rules:
     per_minute: int | None = None
 
 
+#: What a database, its driver or JSON say of a value that they do not take.
+REFUSED = (sa.exc.SQLAlchemyError, ValueError, TypeError)
+
+
 class Answer(Enum):
     """What became of a wanted mark; only MARKED may be sent.
 
@@ -120,6 +124,8 @@ class Book:
 
     async def mark(self, written: Written) -> Answer:
         """The last check and the mark, committed. Answers when the commit has ended; only MARKED may be sent."""
+        if self._task is None or self._task.done():
+            return Answer.NOT_WRITTEN  # a bug has ended the book; leaving it tells which
         wanted = _Wanted(written, asyncio.get_running_loop().create_future())
         self._marks.append(wanted)
         self._wake.set()
@@ -132,18 +138,18 @@ class Book:
             self._timer = asyncio.get_running_loop().call_later(GATHER, self._wake.set)
 
     async def _run(self) -> None:
-        while not (self._closing and not self._marks and not self._entries):
-            await self._wake.wait()
-            self._wake.clear()
-            if self._marks or self._entries:
-                await self._company()
-                await self._commit()
+        try:
+            while not (self._closing and not self._marks and not self._entries):
+                await self._wake.wait()
+                self._wake.clear()
+                if self._marks or self._entries:
+                    await self._company()
+                    await self._commit()
+        finally:
+            _answer(self._marks, [Answer.NOT_WRITTEN] * len(self._marks))
 
     async def _company(self) -> None:
-        """Let more marks come along: a commit costs as much as several of them. Waits for no clock and no relay.
-
-        Not for all: while these are committed, the others should have something to say.
-        """
+        """Let more marks come along: a commit costs as much as several of them. Waits for no clock and no relay."""
         here, quiet = len(self._marks), 0
         while 0 < here < ENOUGH and quiet < QUIET_ROUNDS:
             await asyncio.sleep(0)
@@ -164,6 +170,9 @@ class Book:
             _answer(marks, [Answer.NOT_WRITTEN] * len(marks))
             await asyncio.sleep(TRY_AGAIN)
             self._wake.set()
+        finally:
+            # After a bug too: nobody may wait for an answer that does not come.
+            _answer(marks, [Answer.NOT_WRITTEN] * len(marks))
 
     async def _commit_together(self, marks: list[_Wanted], entries: list[_Entry]) -> None:
         """One commit. If the database refuses something in it, each alone: it costs its own e-mail and no other."""
@@ -171,7 +180,7 @@ class Book:
             decided = await self._store.in_thread(self._write, marks, entries)
         except Unavailable:
             raise
-        except Exception as error:  # noqa: BLE001 - a bug met by one e-mail must not silence the book for all
+        except REFUSED as error:
             if len(marks) + len(entries) > 1:
                 for entry in entries:
                     await self._commit_together([], [entry])

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from service.actions.shelf import REVIEW_GRACE
 from service.store import watch
+from service.store.pace import at_their_cap
 from service.store.watch import Alert, Review
 
 REVIEW_AHEAD = timedelta(days=30)
@@ -44,6 +45,7 @@ def look(connection: sa.Connection, now: datetime, standing: dict[str, Alert]) -
     if watch.take_duty(connection, "survey", period, token, LEASE):
         _look_for_calls(connection, now, standing)
         _look_for_reviews(connection, now, standing)
+        _look_for_caps(connection, now, standing)
         watch.forget_workers(connection, now - FORGOTTEN)
         watch.finish_duty(connection, "survey", period, token)
 
@@ -94,6 +96,18 @@ def _look_for_reviews(connection: sa.Connection, now: datetime, standing: dict[s
     for key, text in wanted.items():
         if key not in standing:
             watch.open_alert(connection, key, _about(text, today), now)
+
+
+def _look_for_caps(connection: sa.Connection, now: datetime, standing: dict[str, Alert]) -> None:
+    """A limit that is used up holds reminders back: somebody must say whether that is right."""
+    full = {f"cap:{clinic_id}" for clinic_id in at_their_cap(connection, now)}
+    for key in sorted(full - standing.keys()):
+        clinic_id = key.partition(":")[2]
+        words = f"Clinic {clinic_id} has used up its limit of mails a day: its other e-mails wait, and may be missed."
+        watch.open_alert(connection, key, words, now)
+    for key in standing:
+        if key.startswith("cap:") and key not in full:
+            watch.close_alert(connection, key, now)
 
 
 def _about(text: Review, today: date) -> str:

@@ -136,7 +136,7 @@ class Watch:
 
     def _note_failing(self, connection: sa.Connection, ended: _Ended, good: datetime | None) -> None:
         since = min(self._failing[0] if self._failing else ended.now, good or ended.now)
-        if ended.now - since >= TOLD_AFTER:
+        if ended.urgent or ended.now - since >= TOLD_AFTER:
             watch.open_alert(connection, "round", failing_words(since, ended.trouble), since)
 
     def _note_working(self, connection: sa.Connection, ended: _Ended, standing: dict[str, Alert]) -> None:

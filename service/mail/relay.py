@@ -64,8 +64,8 @@ class Conversation:
         """Send one parcel and give what decided its fate.
 
         mark is awaited once, after the relay's 354 and before the first byte of the message; unless it gives True
-        the connection is dropped without a dot. Raises ValueError for a malformed parcel and CancelledError (what
-        was under way is then dropped; after the mark its fate is in doubt).
+        the connection is dropped without a dot. Raises ValueError for a malformed parcel, whatever mark raises, and
+        CancelledError (what was under way is then dropped; after the mark its fate is in doubt).
         """
         parcel.check()
         if beyond := self._beyond(parcel):
@@ -96,9 +96,9 @@ class Conversation:
         heard = await answer
         if heard is not GO_AHEAD:
             return heard
-        if trouble := await _refused(mark):
+        if not await mark():
             self._dialogue.drop()
-            return Heard(Stage.MARK, failure=trouble)
+            return Heard(Stage.MARK, failure="withheld")
         return await self._dialogue.message(content)
 
     def _beyond(self, parcel: Parcel) -> Heard | None:
@@ -110,14 +110,6 @@ class Conversation:
         if not self._utf8 and not parcel.rcpt_to.isascii():
             return Heard(Stage.RCPT, 553, "5.6.7 the relay takes no address with such letters")
         return None
-
-
-async def _refused(mark: Callable[[], Awaitable[bool]]) -> str:
-    """Empty if the mark was granted. Whatever went wrong in it, the message must not be sent and others must go on."""
-    try:
-        return "" if await mark() else "withheld"
-    except Exception as problem:  # noqa: BLE001 - no commit, no mail: each failure of the mark means just that
-        return f"mark failed ({type(problem).__name__})"
 
 
 class _Handshake(aiosmtplib.SMTP):

@@ -12,7 +12,8 @@ import sqlalchemy as sa
 from service.errors import BadInput, NotFound
 from service.store.tables import clients, suppressions, treatments
 
-_suppressed = (
+#: Whether this client's address is suppressed at its clinic.
+is_suppressed = (
     sa.select(sa.literal(1))
     .where(
         suppressions.c.clinic_id == clients.c.clinic_id,
@@ -25,7 +26,7 @@ _suppressed = (
 client_state = sa.case(
     (clients.c.erased_at.is_not(None), "erased"),
     (clients.c.stopped_at.is_not(None), "stopped"),
-    (_suppressed, "suppressed"),
+    (is_suppressed, "suppressed"),
     (clients.c.consent_on.is_(None), "no_consent"),
     (clients.c.paused_at.is_not(None), "paused"),
     else_="active",

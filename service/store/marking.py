@@ -14,9 +14,10 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from service.domain.reminder import State
+from service.store.clients import is_suppressed
 from service.store.engine import Instant, database_clock
 from service.store.many import Many
-from service.store.tables import Kind, clients, clinics, emails, shared_facts, suppressions, treatments
+from service.store.tables import Kind, clients, clinics, emails, shared_facts, treatments
 
 
 class LastLook(NamedTuple):
@@ -40,15 +41,6 @@ class LastLook(NamedTuple):
     last_reminder_at: datetime | None
 
 
-_SUPPRESSED = (
-    sa.select(sa.literal(1))
-    .where(
-        suppressions.c.clinic_id == clients.c.clinic_id,
-        suppressions.c.email_folded == clients.c.email_folded,
-        suppressions.c.lifted_at.is_(None),
-    )
-    .exists()
-)
 _other = emails.alias("other")
 #: When another reminder or catch-up note of the same client went out, or may have.
 _LAST_REMINDER = (
@@ -77,7 +69,7 @@ _LAST_LOOK: sa.Select[*tuple[Any, ...]] = (
         clients.c.erased_at,
         clients.c.consent_on.is_not(None),
         treatments.c.cancelled_at,
-        _SUPPRESSED,
+        is_suppressed,
         clinics.c.daily_cap,
         sa.type_coerce(_LAST_REMINDER, Instant),
     )

@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from service.actions import clinic_setup, hello
+from service.actions.survey import look
 from service.clock import stopped_at
 from service.domain.reminder import State
 from service.errors import BadInput
@@ -18,6 +19,7 @@ from service.store import clinics
 from service.store.engine import Store, database_clock
 from service.store.pace import room, take
 from service.store.tables import emails, paces, treatments
+from service.store.watch import standing
 from tests.support.scripted_relay import Reply, ScriptedRelay
 from tests.support.scripted_relay import at as when
 from tests.support.world import TATTOO, World, at, make_world
@@ -144,6 +146,23 @@ def test_a_clinics_daily_limit_stops_a_runaway_and_goes_on_the_next_day(world: W
     assert len(relay.log) == 2
     world.tick(relay, "2026-11-22 10:00")
     assert len(relay.log) == 4
+
+
+def test_a_used_up_day_is_told_until_it_is_over(world: World, relay: ScriptedRelay) -> None:
+    set_cap(world, "1")
+    for number in range(2):
+        world.treat(world.client(f"Client{number} Reed"), "2026-11-20")
+    world.tick(relay, DAY_1)
+
+    def open_alerts(now: str) -> list[str]:
+        with world.store.write() as connection:
+            look(connection, at(now), standing(connection))
+            return list(standing(connection))
+
+    key = f"cap:{world.clinic.id}"
+    assert key in open_alerts("2026-11-21 10:05")
+    assert key in open_alerts("2026-11-21 10:06")
+    assert key not in open_alerts("2026-11-22 10:05")
 
 
 def test_one_clinics_limit_is_nothing_to_another(world: World, relay: ScriptedRelay) -> None:

@@ -187,6 +187,12 @@ def test_rounds_that_fail_for_a_quarter_of_an_hour_are_told_until_they_work(
     assert sorted(webhook.told) == [("down", "closed"), ("round", "closed"), ("round", "open")]
 
 
+def test_rounds_that_only_a_person_can_mend_are_told_at_once(store: Store, watch: Watch, webhook: Webhook) -> None:
+    asyncio.run(watch.after_round(NOW, "nothing is sent: the clock jumped", "", None, urgent=True))
+    tell(watch, NOW)
+    assert webhook.told == [("round", "open")]
+
+
 def test_one_workers_good_round_does_not_end_anothers_trouble(store: Store, webhook: Webhook) -> None:
     ill, well = patient(store, webhook, "ill"), patient(store, webhook, "well")
     good(ill, NOW)

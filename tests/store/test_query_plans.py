@@ -23,6 +23,7 @@ from service.store.engine import Store
 from service.store.ledger import record
 from service.store.marking import last_look
 from service.store.outbox import ClaimedEmail, Lease
+from service.store.pace import room
 from tests.bench.stock import fill
 from tests.support.builders import mark, outcome
 
@@ -89,6 +90,7 @@ def test_the_commits_of_a_delivery_read_no_table_from_end_to_end(filled: Store) 
 
     def work() -> None:
         assert last_look(connection, [row.id for row in rows])
+        assert room(connection, 100_000)
         for row in rows:
             mark(connection, row, NOW)
         record(connection, [outcome(row, State.SENT) for row in rows[1:]])
