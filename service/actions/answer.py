@@ -22,9 +22,10 @@ from service.mail.signing import Signer
 from service.store import audit, clients, clinics, outbox
 from service.store.audit import Deed
 from service.store.calls import open_calls
+from service.store.clients import Dead
 from service.store.clinics import Clinic
 from service.store.locking import lock_clients
-from service.store.tables import calls, emails, suppressions
+from service.store.tables import calls, emails
 from service.store.tables import clients as people
 
 #: Purposes of links: a token made for one is nothing for the other.
@@ -95,7 +96,7 @@ def not_me(connection: sa.Connection, link: Link, clinic_id: int, now: datetime)
     client = _live(connection, clinic_id, link.client_id)
     if client["email_folded"] != folded or link_of(link.client_id, client["email"]) != link:
         return
-    since = _suppress(connection, clinic_id, folded, now)
+    since = clients.suppress(connection, Dead(clinic_id, folded, NOT_THEM), now)
     theirs = emails.c.client_id.in_(sharing)
     waiting = set(
         connection.execute(sa.select(emails.c.client_id).where(theirs, emails.c.state.not_in(FINAL))).scalars()
@@ -120,22 +121,6 @@ def _live(connection: sa.Connection, clinic_id: int, client_id: int) -> sa.RowMa
 
 def _nobody() -> NotFound:
     return NotFound("this link names nobody", field="token", next_step="Use the whole link from the e-mail.")
-
-
-def _suppress(connection: sa.Connection, clinic_id: int, folded: str, now: datetime) -> datetime:
-    """Since when this address is not written to; from now on if it still was."""
-    active = (
-        (suppressions.c.clinic_id == clinic_id)
-        & (suppressions.c.email_folded == folded)
-        & suppressions.c.lifted_at.is_(None)
-    )
-    known = connection.execute(sa.select(suppressions.c.created_at).where(active)).one_or_none()
-    if known is not None:
-        since: datetime = known.created_at
-        return since
-    row = {"clinic_id": clinic_id, "email_folded": folded, "reason": NOT_THEM, "created_at": now}
-    connection.execute(sa.insert(suppressions), row)
-    return now
 
 
 def _call_once(

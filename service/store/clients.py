@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date
+from dataclasses import dataclass
+from datetime import date, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -160,3 +161,24 @@ def suppressed(connection: sa.Connection, clinic_id: int, email_folded: str) -> 
         suppressions.c.lifted_at.is_(None),
     )
     return connection.execute(query).first() is not None
+
+
+@dataclass(frozen=True)
+class Dead:
+    """An address that is not written to any more. folded: as it is compared. email_id: the e-mail that showed it."""
+
+    clinic_id: int
+    folded: str
+    reason: str
+    email_id: int | None = None
+
+
+def suppress(connection: sa.Connection, dead: Dead, now: datetime) -> datetime:
+    """Since when this address is not written to: from now on, if it still was."""
+    same = (suppressions.c.clinic_id == dead.clinic_id) & (suppressions.c.email_folded == dead.folded)
+    active = sa.select(suppressions.c.created_at).where(same, suppressions.c.lifted_at.is_(None))
+    known: datetime | None = connection.execute(active).scalar_one_or_none()
+    if known is None:
+        row = {"clinic_id": dead.clinic_id, "email_folded": dead.folded, "reason": dead.reason}
+        connection.execute(sa.insert(suppressions), {**row, "email_id": dead.email_id, "created_at": now})
+    return known or now

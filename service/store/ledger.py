@@ -12,11 +12,13 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from service.domain.reminder import Reason, State
+from service.store import clients as people
 from service.store.calls import open_calls
+from service.store.clients import Dead
 from service.store.locking import lock_clients
 from service.store.many import Many
 from service.store.outbox import NO_LEASE, end_open
-from service.store.tables import Kind, attempts, clients, emails, suppressions
+from service.store.tables import Kind, attempts, clients, emails
 
 _LEASED = (State.CLAIMED, State.SENDING)
 
@@ -186,19 +188,8 @@ def suppress(connection: sa.Connection, outcome: Outcome) -> None:
     address = connection.execute(
         sa.select(clients.c.email_folded).where(clients.c.id == outcome.client_id)
     ).scalar_one()
-    same = (suppressions.c.clinic_id == outcome.clinic_id) & (suppressions.c.email_folded == address)
-    active = same & suppressions.c.lifted_at.is_(None)
-    if connection.execute(sa.select(suppressions.c.id).where(active)).first() is None:
-        connection.execute(
-            sa.insert(suppressions),
-            {
-                "clinic_id": outcome.clinic_id,
-                "email_folded": address,
-                "reason": "their mail server says this address does not exist",
-                "email_id": outcome.id,
-                "created_at": outcome.ended_at,
-            },
-        )
+    reason = "their mail server says this address does not exist"
+    people.suppress(connection, Dead(outcome.clinic_id, address, reason, outcome.id), outcome.ended_at)
     theirs = emails.c.client_id.in_(
         sa.select(clients.c.id).where(clients.c.clinic_id == outcome.clinic_id, clients.c.email_folded == address)
     )
