@@ -202,6 +202,7 @@ async def _web(service: Service, bell: Bell, *, reports_worker: bool) -> AsyncIt
         clients=ClientParts(service.store, service.signer, service.now),
         read=service.store.read,
         clock=service.now,
+        desk=service,
     )
     server = Pages.on(create_app(parts), host, port)
     serving = asyncio.create_task(server.serve())

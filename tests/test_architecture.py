@@ -61,6 +61,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "aiosmtplib": ("mail.relay", "mail.conversation"),
     "alembic": ("store.migrations", "store.schema", "cli"),
     "apscheduler": ("daemon",),
+    "argon2": ("actions.passwords",),
     "babel": ("mail",),
     "click": ("cli",),
     "email_validator": ("actions.addresses",),
@@ -74,6 +75,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "starlette": ("web", "daemon"),
     "structlog": ("logs", "actions", "wiring", "daemon", "web", "mail"),
     "uvicorn": ("web", "daemon"),
+    "zxcvbn": ("actions.passwords",),
 }
 
 

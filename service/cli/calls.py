@@ -9,7 +9,7 @@ import click
 from service.cli.lists import utc_row
 from service.cli.options import ID, desk_for, desk_options, writing
 from service.cli.output import example, print_document, print_lines, print_table, say
-from service.cli.plain import call_reason, local, words
+from service.domain.plain import call_reason, local, words
 
 _WHAT = ("id", "clinic_id", "client_id", "email_id", "reason", "level", "phone")
 _FIELDS = (*_WHAT, "opened_at", "due_at", "state", "outcome", "closed_by", "closed_at")

@@ -8,7 +8,7 @@ import click
 
 from service.cli.options import ID, desk_for, desk_options, limit_option, read_date, read_pairs, writing
 from service.cli.output import example, print_document, print_lines, print_table, say
-from service.cli.plain import words
+from service.domain.plain import words
 
 if TYPE_CHECKING:
     from collections.abc import Callable

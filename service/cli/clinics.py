@@ -19,7 +19,7 @@ from service.cli.options import (
     writing,
 )
 from service.cli.output import example, print_document, print_lines, print_table, say
-from service.cli.plain import local, words
+from service.domain.plain import local, words
 
 if TYPE_CHECKING:
     from service.store.clinics import Clinic

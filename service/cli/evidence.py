@@ -9,7 +9,7 @@ import click
 from service.cli.lists import utc_row
 from service.cli.options import ID, desk_for, desk_options, writing
 from service.cli.output import example, print_document, print_lines, print_table, say
-from service.cli.plain import local
+from service.domain.plain import local
 
 _SUPPRESSION = ("id", "clinic_id", "address", "reason", "email_id", "created_at", "lifted_at", "lifted_reason")
 _AUDIT = ("id", "clinic_id", "at", "actor", "action", "subject", "detail")

@@ -10,7 +10,7 @@ import click
 
 from service.cli.options import ID, desk_for, desk_options, limit_option, read_instant, shortened
 from service.cli.output import example, print_lines, print_table, utc
-from service.cli.plain import local, reason, words
+from service.domain.plain import local, reason, words
 from service.errors import BadInput
 
 _INSTANTS = ("_at", "_until", "_since", "not_before")

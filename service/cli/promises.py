@@ -12,7 +12,7 @@ import click
 
 from service.cli.options import desk_for, desk_options, json_option, now_option, read_instant, service_for, shortened
 from service.cli.output import example, print_document, print_lines, print_table, say, utc
-from service.cli.plain import local, reason, words
+from service.domain.plain import local, reason, words
 from service.errors import BadInput
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import click
 
 from service.cli.options import find_protocol, json_option, now_option, read_date, read_instant, settings_for, shortened
 from service.cli.output import example, print_document, print_lines, print_table, say, utc
-from service.cli.plain import local, reason, words
+from service.domain.plain import local, reason, words
 from service.errors import BadInput
 
 if TYPE_CHECKING:

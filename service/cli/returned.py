@@ -12,7 +12,7 @@ import click
 
 from service.cli.options import actor, json_option, now_option, service_for, settings_for
 from service.cli.output import example, print_lines, print_table, say
-from service.cli.plain import words
+from service.domain.plain import words
 from service.errors import BadConfiguration
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import click
 
 from service.cli.options import ID, Desk, desk_for, desk_options, find_protocol, limit_option, read_date, writing
 from service.cli.output import example, print_document, print_lines, print_table, say, utc
-from service.cli.plain import local, reason, words
+from service.domain.plain import local, reason, words
 
 if TYPE_CHECKING:
     from service.actions.register import Planned

@@ -13,7 +13,7 @@ import click
 from service.cli.lists import utc_row
 from service.cli.options import ID, actor, json_option, now_option, service_for
 from service.cli.output import example, print_document, print_lines, print_table, say, utc
-from service.cli.plain import words
+from service.domain.plain import words
 from service.errors import BadInput
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import click
 
 from service.cli.options import ID, desk_for, desk_options, json_option, service_for, settings_for
 from service.cli.output import example, print_document, print_lines, print_table, say, utc
-from service.cli.plain import local, reason, words
+from service.domain.plain import local, reason, words
 from service.errors import BadConfiguration, NotFound
 
 if TYPE_CHECKING:

@@ -88,6 +88,17 @@ class Signer:
             return None
         return self._opened(token[0], "bounce", sealed) if _base32(sealed) == token[1:] else None
 
+    def mac(self, use: str, text: str) -> str:
+        """A proof that this installation wrote `text` for this use: 64 hexadecimal digits, by the newest key."""
+        return digest(_derived(self._ring[0][1], f"prove {_checked(use)}"), text.encode(), "sha256").hex()
+
+    def wrote(self, use: str, text: str, mac: str) -> bool:
+        """Whether `mac` proves `text` for this use, by any key of the ring."""
+        proofs = (
+            digest(_derived(key, f"prove {_checked(use)}"), text.encode(), "sha256").hex() for _, key in self._ring
+        )
+        return any([compare_digest(proof.encode(), mac.encode("utf-8", "replace")) for proof in proofs])
+
     def _opened(self, name: str, use: str, sealed: bytes) -> str | None:
         """Decrypts, then proves the plain bytes (a synthetic IV, as in RFC 5297); constant time for each key."""
         for known, key in self._ring:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -92,3 +92,18 @@ def listed(connection: sa.Connection, clinic_id: int, state: str | None = None) 
     if state is not None:
         query = query.where(calls.c.state == state)
     return list(connection.execute(query).mappings())
+
+
+class Waiting(NamedTuple):
+    """How many calls are open, how many of them past their deadline, and the first deadline."""
+
+    open: int
+    overdue: int
+    first_due: datetime | None
+
+
+def count_open(connection: sa.Connection, clinic_id: int, now: datetime) -> Waiting:
+    mine = (calls.c.clinic_id == clinic_id) & (calls.c.state == _OPEN)
+    count, first = sa.func.count(), sa.func.min(calls.c.due_at)
+    found = connection.execute(sa.select(count, count.filter(calls.c.due_at <= now), first).where(mine)).one()
+    return Waiting(*found)

@@ -81,5 +81,15 @@ paces = sa.Table(
     sa.Column("at", Instant, nullable=False, index=True),
 )
 
+#: Tries to sign in of the last minutes. account, address: digests of what was typed and of where it came from.
+sign_in_tries = sa.Table(
+    "sign_in_tries",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("at", Instant, nullable=False, index=True),
+    sa.Column("account", sa.String(32), nullable=False),
+    sa.Column("address", sa.String(32), nullable=False),
+)
+
 #: They belong to the installation, so no clinic can own them.
-OPERATIONAL = (beats, outages, alerts, duties, paces)
+OPERATIONAL = (beats, outages, alerts, duties, paces, sign_in_tries)

@@ -1,7 +1,7 @@
 """All tables in reading order, with the constraints that keep promises. Instants are UTC; `_on` is a local date.
 
 The clinic, its people and its words stand here; the outbox and what hangs on it in outbox_tables.py, what the
-installation knows about itself in ops_tables.py.
+installation knows about itself in ops_tables.py, how staff get in in staff_tables.py.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from service.store.columns import Id, Kind, Role, metadata, of_clinic, one_of
 from service.store.engine import Instant
-from service.store.ops_tables import OPERATIONAL, alerts, beats, duties, outages, paces
+from service.store.ops_tables import OPERATIONAL, alerts, beats, duties, outages, paces, sign_in_tries
 from service.store.outbox_tables import (
     APPEND_ONLY,
     LEASED,
@@ -22,6 +22,7 @@ from service.store.outbox_tables import (
     shared_facts,
     suppressions,
 )
+from service.store.staff_tables import sign_in_links, staff_sessions
 
 __all__ = [
     "APPEND_ONLY",
@@ -35,6 +36,7 @@ __all__ = [
     "audit",
     "beats",
     "calls",
+    "client_words",
     "clients",
     "clinics",
     "duties",
@@ -44,7 +46,10 @@ __all__ = [
     "outages",
     "paces",
     "shared_facts",
+    "sign_in_links",
+    "sign_in_tries",
     "staff",
+    "staff_sessions",
     "suppressions",
     "texts",
     "treatments",
@@ -68,6 +73,8 @@ clinics = sa.Table(
     sa.Column("urgent_line_number", sa.String(32), nullable=False, server_default=""),
     sa.Column("wash_advice", sa.String(300), nullable=False, server_default=""),
     sa.Column("daily_cap", sa.Integer),
+    # Staff of this clinic sign in with a second factor.
+    sa.Column("asks_code", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("created_at", Instant, nullable=False),
 )
 
@@ -81,6 +88,11 @@ staff = sa.Table(
     sa.Column("role", sa.String(16), nullable=False),
     sa.Column("created_at", Instant, nullable=False),
     sa.Column("disabled_at", Instant),
+    # Argon2id with its parameters; none until the one-time link was used.
+    sa.Column("password", sa.String(200)),
+    # The second factor's secret, sealed with the installation's key, and the last time step that was used up.
+    sa.Column("code_secret", sa.String(200)),
+    sa.Column("code_step", sa.BigInteger, nullable=False, server_default="0"),
     one_of("role", Role),
     sa.UniqueConstraint("clinic_id", "email"),
 )
@@ -123,6 +135,17 @@ clients = sa.Table(
         sqlite_where=sa.text("client_ref <> '' AND erased_at IS NULL"),
         postgresql_where=sa.text("client_ref <> '' AND erased_at IS NULL"),
     ),
+)
+
+#: The folded words of each client's name, for the search by word beginnings.
+client_words = sa.Table(
+    "client_words",
+    metadata,
+    sa.Column("clinic_id", Id, sa.ForeignKey("clinics.id"), primary_key=True),
+    sa.Column("word", sa.String(100), primary_key=True),
+    sa.Column("client_id", Id, sa.ForeignKey("clients.id"), primary_key=True),
+    sa.Index("ix_client_words_client_id", "client_id"),
+    sqlite_with_rowid=False,
 )
 
 treatments = sa.Table(

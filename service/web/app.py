@@ -20,10 +20,12 @@ from starlette.staticfiles import StaticFiles
 from service.clock import Clock, wall_clock
 from service.errors import NotFound
 from service.web.client_pages import ClientParts, client_routes
+from service.web.desk.pages import desk_routes
 from service.web.inbox import inbox_routes
 from service.web.limits import PublicDoor
 from service.web.ops import Read, metrics_routes
 from service.web.security import LOOPBACK_HOSTS, Secured
+from service.wiring import Service
 
 READ = ["GET", "HEAD"]
 _HERE = Path(__file__).parent
@@ -40,7 +42,7 @@ class WebParts:
     maildir: of the catcher, None in live mode: no inbox then. is_ready: ready, and in words why not (no personal
     data). live_check: the process can do its work at all. hosts: names a browser may use for this server. read: opens
     a reading transaction for /metrics, None: no such page. clock: business time. clients: what the pages behind
-    clients' links stand on, None: no such pages.
+    clients' links stand on, None: no such pages. desk: what the staff's pages stand on, None: no such pages.
     """
 
     maildir: Path | None
@@ -50,6 +52,7 @@ class WebParts:
     read: Read | None = None
     clock: Clock = wall_clock
     clients: ClientParts | None = None
+    desk: Service | None = None
 
 
 def load_pages() -> Environment:
@@ -73,6 +76,10 @@ def create_app(parts: WebParts) -> FastAPI:
     app.mount("/static", StaticFiles(directory=_HERE / "static"), name="static")
     if parts.maildir is not None:
         app.include_router(inbox_routes(parts.maildir, pages))
+    if parts.desk is not None:
+        for router in desk_routes(parts.desk, pages):
+            app.include_router(router)
+    elif parts.maildir is not None:
 
         @app.api_route("/", methods=READ)
         def front() -> RedirectResponse:

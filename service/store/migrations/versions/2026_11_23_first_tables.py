@@ -59,6 +59,7 @@ def upgrade() -> None:
         sa.Column("urgent_line_number", sa.String(length=32), server_default="", nullable=False),
         sa.Column("wash_advice", sa.String(length=300), server_default="", nullable=False),
         sa.Column("daily_cap", sa.Integer(), nullable=True),
+        sa.Column("asks_code", sa.Boolean(), server_default=sa.text("0"), nullable=False),
         sa.Column("created_at", Instant(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_clinics")),
     )
@@ -96,6 +97,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_paces")),
     )
     op.create_index(op.f("ix_paces_at"), "paces", ["at"], unique=False)
+    op.create_table(
+        "sign_in_tries",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("at", Instant(), nullable=False),
+        sa.Column("account", sa.String(length=32), nullable=False),
+        sa.Column("address", sa.String(length=32), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_sign_in_tries")),
+    )
+    op.create_index(op.f("ix_sign_in_tries_at"), "sign_in_tries", ["at"], unique=False)
     op.create_table(
         "audit",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -164,6 +174,9 @@ def upgrade() -> None:
         sa.Column("role", sa.String(length=16), nullable=False),
         sa.Column("created_at", Instant(), nullable=False),
         sa.Column("disabled_at", Instant(), nullable=True),
+        sa.Column("password", sa.String(length=200), nullable=True),
+        sa.Column("code_secret", sa.String(length=200), nullable=True),
+        sa.Column("code_step", sa.BigInteger(), server_default="0", nullable=False),
         sa.CheckConstraint("role IN ('reception', 'clinician', 'owner', 'ops')", name=op.f("ck_staff_role")),
         sa.ForeignKeyConstraint(["clinic_id"], ["clinics.id"], name=op.f("fk_staff_clinic_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_staff")),
@@ -200,6 +213,44 @@ def upgrade() -> None:
             name=op.f("uq_texts_clinic_id_protocol_name_language_version"),
         ),
     )
+    op.create_table(
+        "client_words",
+        sa.Column("clinic_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("word", sa.String(length=100), nullable=False),
+        sa.Column("client_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.ForeignKeyConstraint(["client_id"], ["clients.id"], name=op.f("fk_client_words_client_id")),
+        sa.ForeignKeyConstraint(["clinic_id"], ["clinics.id"], name=op.f("fk_client_words_clinic_id")),
+        sa.PrimaryKeyConstraint("clinic_id", "word", "client_id", name=op.f("pk_client_words")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("ix_client_words_client_id", "client_words", ["client_id"], unique=False)
+    op.create_table(
+        "sign_in_links",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("clinic_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("staff_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("made_at", Instant(), nullable=False),
+        sa.Column("until", Instant(), nullable=False),
+        sa.Column("used_at", Instant(), nullable=True),
+        sa.ForeignKeyConstraint(["clinic_id"], ["clinics.id"], name=op.f("fk_sign_in_links_clinic_id")),
+        sa.ForeignKeyConstraint(["staff_id"], ["staff.id"], name=op.f("fk_sign_in_links_staff_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_sign_in_links")),
+    )
+    op.create_index(op.f("ix_sign_in_links_staff_id"), "sign_in_links", ["staff_id"], unique=False)
+    op.create_table(
+        "staff_sessions",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("clinic_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("staff_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("complete", sa.Boolean(), nullable=False),
+        sa.Column("made_at", Instant(), nullable=False),
+        sa.Column("until", Instant(), nullable=False),
+        sa.Column("ended_at", Instant(), nullable=True),
+        sa.ForeignKeyConstraint(["clinic_id"], ["clinics.id"], name=op.f("fk_staff_sessions_clinic_id")),
+        sa.ForeignKeyConstraint(["staff_id"], ["staff.id"], name=op.f("fk_staff_sessions_staff_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_staff_sessions")),
+    )
+    op.create_index(op.f("ix_staff_sessions_staff_id"), "staff_sessions", ["staff_id"], unique=False)
     op.create_table(
         "treatments",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from service.cli.plain import REASONS, call_reason, local, reason, words
+from service.domain.plain import REASONS, call_reason, local, reason, words
 from service.domain.reminder import Reason
 
 LONDON = ZoneInfo("Europe/London")

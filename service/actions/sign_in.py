@@ -1,0 +1,134 @@
+"""How a staff member gets in and out: password, one-time link, session. The token is never kept, only its digest.
+
+Whether an address exists can be told neither from the answer nor from how long it takes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from service.actions.passwords import check_password, fits, is_outdated, seal_password
+from service.actions.revise import Who
+from service.errors import NotAllowed
+from service.store import audit, clinics, staff
+from service.store.audit import Deed
+from service.store.engine import Store
+
+ABSOLUTE = timedelta(hours=12)
+IDLE = timedelta(minutes=30)
+FIRST_LINK_FOR = timedelta(hours=72)
+RESET_LINK_FOR = timedelta(hours=1)
+#: So many tries in WINDOW: for one account, from one address, in all.
+WINDOW = timedelta(minutes=5)
+PER_ACCOUNT, PER_ADDRESS, IN_ALL = 10, 10, 1000
+
+
+@dataclass(frozen=True)
+class Session:
+    """A new session. token: for the cookie alone. complete: False while the second factor is still asked for."""
+
+    token: str
+    complete: bool
+
+
+@dataclass(frozen=True)
+class Typed:
+    """What somebody typed to sign in, and the network address it came from."""
+
+    email: str
+    password: str
+    address: str
+
+
+def digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def sign_in(store: Store, typed: Typed, now: datetime) -> Session | None:
+    """A session for the right password, None else. Raises NotAllowed after too many tries.
+
+    The slow check of the password runs outside any transaction.
+    """
+    account, address = _short(typed.email.strip().lower()), _short(typed.address)
+    with store.write() as connection:
+        staff.forget_tries(connection, now - WINDOW)
+        counts = staff.tries(connection, account, address, now - WINDOW)
+        if any(count >= most for count, most in zip(counts, (PER_ACCOUNT, PER_ADDRESS, IN_ALL), strict=True)):
+            fix = "Wait five minutes, then try again."
+            raise NotAllowed("there were too many tries", field="password", next_step=fix)
+        staff.note_try(connection, account, address, now)
+        people = staff.active_with(connection, typed.email)
+    found = [person for person in people if fits(typed.password, person["password"])]
+    if not people:
+        fits(typed.password, None)
+    if not found:
+        return None
+    person = found[0]
+    fresh = seal_password(typed.password) if is_outdated(person["password"]) else person["password"]
+    with store.write() as connection:
+        if staff.get(connection, person["clinic_id"], person["id"])["password"] != person["password"]:
+            return None  # changed meanwhile
+        staff.change(connection, person["id"], password=fresh)
+        staff.forget_tries(connection, now - WINDOW, account)
+        return begin(connection, person, now)
+
+
+def begin(connection: sa.Connection, person: sa.RowMapping, now: datetime) -> Session:
+    """A session for somebody whose password, or one-time link, was right."""
+    complete = person["code_secret"] is None
+    made = Session(secrets.token_urlsafe(32), complete)
+    row = {"id": digest(made.token), "clinic_id": person["clinic_id"], "staff_id": person["id"]}
+    staff.add_session(connection, {**row, "complete": complete, "made_at": now, "until": now + ABSOLUTE})
+    deed = Deed(person["email"], "signed in", f"staff {person['id']}", {})
+    audit.note(connection, person["clinic_id"], deed, now)
+    return made
+
+
+def sign_out(connection: sa.Connection, person: sa.RowMapping, now: datetime) -> None:
+    """End this session. person: as `store.staff.session` gives it."""
+    staff.end_session(connection, person["session_id"], now)
+    audit.note(connection, person["clinic_id"], Deed(person["email"], "signed out", f"staff {person['id']}", {}), now)
+
+
+def make_link(connection: sa.Connection, clinic_id: int, staff_id: int, who: Who) -> str:
+    """The token of a fresh one-time link: to choose a first password, or another one."""
+    person = staff.get(connection, clinic_id, staff_id, lock=True)
+    if person["disabled_at"] is not None:
+        fix = "Add them anew if they work here again."
+        raise NotAllowed(f"staff member {staff_id} is disabled", field="staff", next_step=fix)
+    token = secrets.token_urlsafe(32)
+    lasts = FIRST_LINK_FOR if person["password"] is None else RESET_LINK_FOR
+    row = {"id": digest(token), "clinic_id": clinic_id, "staff_id": staff_id}
+    staff.add_link(connection, {**row, "made_at": who.now, "until": who.now + lasts})
+    audit.note(connection, clinic_id, Deed(who.actor, "sign-in link made", f"staff {staff_id}", {}), who.now)
+    return token
+
+
+def choose_password(store: Store, token: str, password: str, now: datetime) -> Session | None:
+    """Use a one-time link: set the password, end all other sessions, begin one. None for a link that opens nothing.
+
+    Raises BadInput for a password that will not do; the link stays good.
+    """
+    with store.read() as connection:
+        person = staff.open_link(connection, digest(token), now)
+        clinic = clinics.get(connection, person["clinic_id"]) if person else None
+    if person is None or clinic is None:
+        return None
+    check_password(password, (person["email"], person["name"], clinic.name, clinic.sender_name, "aftercare"))
+    sealed = seal_password(password)
+    with store.write() as connection:
+        if not staff.use_link(connection, digest(token), now):
+            return None
+        staff.change(connection, person["id"], password=sealed)
+        staff.end_sessions(connection, person["id"], now)
+        audit.note(connection, clinic.id, Deed(person["email"], "password chosen", f"staff {person['id']}", {}), now)
+        return begin(connection, person, now)
+
+
+def _short(typed: str) -> str:
+    return hashlib.sha256(typed.encode("utf-8", "replace")).hexdigest()[:32]

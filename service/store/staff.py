@@ -1,0 +1,129 @@
+"""Staff members, their sessions and one-time links: find and save. Knows digests, no password and no token."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from service.errors import NotFound
+from service.store.tables import sign_in_links, sign_in_tries, staff, staff_sessions
+
+
+def active_with(connection: sa.Connection, email: str) -> list[sa.RowMapping]:
+    """Everybody who may sign in with this address, in any clinic of the installation."""
+    query = sa.select(staff).where(sa.func.lower(staff.c.email) == email.strip().lower(), staff.c.disabled_at.is_(None))
+    return list(connection.execute(query.order_by(staff.c.id)).mappings())
+
+
+def get(connection: sa.Connection, clinic_id: int, staff_id: int, *, lock: bool = False) -> sa.RowMapping:
+    """One staff member. Raises NotFound if this clinic has none of that id."""
+    query = sa.select(staff).where(staff.c.clinic_id == clinic_id, staff.c.id == staff_id)
+    row = connection.execute(query.with_for_update() if lock else query).mappings().one_or_none()
+    if row is None:
+        fix = "See `aftercare staff list`."
+        raise NotFound(f"this clinic has no staff member {staff_id}", field="staff", next_step=fix)
+    return row
+
+
+def change(connection: sa.Connection, staff_id: int, **values: object) -> None:
+    connection.execute(sa.update(staff).where(staff.c.id == staff_id).values(**values))
+
+
+def add_session(connection: sa.Connection, session: dict[str, object]) -> None:
+    """session: id (digest), clinic_id, staff_id, complete, made_at, until."""
+    connection.execute(sa.insert(staff_sessions), session)
+
+
+def session(connection: sa.Connection, digest: str, now: datetime) -> sa.RowMapping | None:
+    """A session that has not ended, with its staff member (who is not disabled); None else."""
+    query = (
+        sa.select(
+            staff_sessions.c.id.label("session_id"),
+            staff_sessions.c.complete,
+            staff_sessions.c.made_at.label("signed_in_at"),
+            staff,
+        )
+        .join(staff, staff.c.id == staff_sessions.c.staff_id)
+        .where(
+            staff_sessions.c.id == digest,
+            staff_sessions.c.ended_at.is_(None),
+            staff_sessions.c.until > now,
+            staff.c.disabled_at.is_(None),
+        )
+    )
+    return connection.execute(query).mappings().one_or_none()
+
+
+def sessions_of(connection: sa.Connection, clinic_id: int, staff_id: int, now: datetime) -> list[sa.RowMapping]:
+    """Open sessions of one staff member, the newest first."""
+    query = sa.select(staff_sessions).where(
+        staff_sessions.c.clinic_id == clinic_id,
+        staff_sessions.c.staff_id == staff_id,
+        staff_sessions.c.ended_at.is_(None),
+        staff_sessions.c.until > now,
+    )
+    return list(connection.execute(query.order_by(staff_sessions.c.made_at.desc())).mappings())
+
+
+def complete_session(connection: sa.Connection, digest: str) -> None:
+    connection.execute(sa.update(staff_sessions).where(staff_sessions.c.id == digest).values(complete=True))
+
+
+def end_session(connection: sa.Connection, digest: str, now: datetime) -> None:
+    mine = (staff_sessions.c.id == digest) & staff_sessions.c.ended_at.is_(None)
+    connection.execute(sa.update(staff_sessions).where(mine).values(ended_at=now))
+
+
+def end_sessions(connection: sa.Connection, staff_id: int, now: datetime, but: str = "") -> None:
+    """End all sessions of a staff member; but: the digest of one that stays."""
+    theirs = (staff_sessions.c.staff_id == staff_id) & staff_sessions.c.ended_at.is_(None)
+    connection.execute(sa.update(staff_sessions).where(theirs, staff_sessions.c.id != but).values(ended_at=now))
+
+
+def add_link(connection: sa.Connection, link: dict[str, object]) -> None:
+    """A new one-time link ends the older ones. link: id (digest), clinic_id, staff_id, made_at, until."""
+    older = (sign_in_links.c.staff_id == link["staff_id"]) & sign_in_links.c.used_at.is_(None)
+    connection.execute(sa.update(sign_in_links).where(older).values(used_at=link["made_at"]))
+    connection.execute(sa.insert(sign_in_links), link)
+
+
+def open_link(connection: sa.Connection, digest: str, now: datetime) -> sa.RowMapping | None:
+    """The staff member an unused, unexpired link belongs to; None else."""
+    query = (
+        sa.select(staff)
+        .join(sign_in_links, sign_in_links.c.staff_id == staff.c.id)
+        .where(
+            sign_in_links.c.id == digest,
+            sign_in_links.c.used_at.is_(None),
+            sign_in_links.c.until > now,
+            staff.c.disabled_at.is_(None),
+        )
+    )
+    return connection.execute(query).mappings().one_or_none()
+
+
+def use_link(connection: sa.Connection, digest: str, now: datetime) -> bool:
+    """Use a link up; False if somebody else has."""
+    mine = (sign_in_links.c.id == digest) & sign_in_links.c.used_at.is_(None) & (sign_in_links.c.until > now)
+    return connection.execute(sa.update(sign_in_links).where(mine).values(used_at=now)).rowcount == 1
+
+
+def note_try(connection: sa.Connection, account: str, address: str, now: datetime) -> None:
+    connection.execute(sa.insert(sign_in_tries), {"at": now, "account": account, "address": address})
+
+
+def tries(connection: sa.Connection, account: str, address: str, since: datetime) -> tuple[int, int, int]:
+    """Tries since then: for this account, from this address, in all."""
+    count = sa.func.count()
+    query = sa.select(
+        count.filter(sign_in_tries.c.account == account), count.filter(sign_in_tries.c.address == address), count
+    ).where(sign_in_tries.c.at > since)
+    by_account, by_address, everywhere = connection.execute(query).one()
+    return by_account, by_address, everywhere
+
+
+def forget_tries(connection: sa.Connection, before: datetime, account: str = "") -> None:
+    """Forget old tries, and those of an account that got in."""
+    gone = (sign_in_tries.c.at < before) | (sign_in_tries.c.account == account)
+    connection.execute(sa.delete(sign_in_tries).where(gone))

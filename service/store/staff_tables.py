@@ -1,0 +1,33 @@
+"""How staff get in: sessions and one-time links. Tokens are kept as digests: who reads the table cannot sign in."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from service.store.columns import Id, metadata, of_clinic
+from service.store.engine import Instant
+
+#: id: SHA-256 of the token in the cookie. until: the absolute end. complete: the second factor was given, if asked for.
+staff_sessions = sa.Table(
+    "staff_sessions",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    of_clinic(),
+    sa.Column("staff_id", Id, sa.ForeignKey("staff.id"), nullable=False, index=True),
+    sa.Column("complete", sa.Boolean, nullable=False),
+    sa.Column("made_at", Instant, nullable=False),
+    sa.Column("until", Instant, nullable=False),
+    sa.Column("ended_at", Instant),
+)
+
+#: One-time links for the first sign-in and for a new password. id: SHA-256 of the token in the link.
+sign_in_links = sa.Table(
+    "sign_in_links",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    of_clinic(),
+    sa.Column("staff_id", Id, sa.ForeignKey("staff.id"), nullable=False, index=True),
+    sa.Column("made_at", Instant, nullable=False),
+    sa.Column("until", Instant, nullable=False),
+    sa.Column("used_at", Instant),
+)

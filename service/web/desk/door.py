@@ -1,0 +1,203 @@
+"""The one door of the desk: who is it, may they, did they mean it; then the page. Everything else is refused here.
+
+A session that has ended in the middle of a form loses nothing: what was typed comes back after signing in again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from hmac import compare_digest
+from typing import Any
+
+from fastapi import APIRouter
+from jinja2 import Environment
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from service.actions.sign_in import digest
+from service.errors import AftercareError, BadInput, NotAllowed, NotFound, Unavailable
+from service.store import calls, clinics, staff
+from service.store.tables import Role
+from service.web.desk import dates
+from service.web.desk.cookie import Cookie
+from service.web.desk.forms import CSRF, MOST_BODY, Form, Refused, read_form
+from service.web.desk.rights import RIGHTS
+from service.web.desk.visit import Answer, File, Go, Route, Staff, Visit
+from service.wiring import Service
+
+POLICY = (
+    "default-src 'self'; script-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; "
+    "frame-ancestors 'none'"
+)
+HEADERS = {"Content-Security-Policy": POLICY, "X-Robots-Tag": "noindex, nofollow"}
+_TROUBLE: tuple[tuple[type[AftercareError], int, str], ...] = (
+    (NotFound, 404, "There is no such page"),
+    (NotAllowed, 409, "That cannot be done now"),
+    (Unavailable, 503, "That is not possible at the moment"),
+    (BadInput, 400, "That did not work"),
+)
+_PLAIN = {400: "The request could not be understood.", 413: "That is too much at once.", 415: "This is no form."}
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """A request as it stands before the door: who it is, if anybody, and how their session ended, if it did."""
+
+    visit: Visit | None
+    half: bool = False
+    """The password was right; the second factor is still to come."""
+    ended: bool = False
+
+
+class Door:
+    """Answers the desk's requests for one application."""
+
+    def __init__(self, service: Service, pages: Environment) -> None:
+        self.service = service
+        self.pages = pages
+        self.cookie = Cookie(service.signer)
+
+    def routes(self, rows: Iterable[Route]) -> APIRouter:
+        """The rows as routes of the framework. KeyError for a row without rights: nothing is open by accident."""
+        router = APIRouter()
+        for row in rows:
+            methods = ["GET", "HEAD"] if row.method == "GET" else [row.method]
+            roles = RIGHTS[f"{row.method} {row.path}"]
+            router.add_api_route(row.path, self._endpoint(row, roles), methods=methods, response_model=None)
+        return router
+
+    def _endpoint(self, row: Route, roles: frozenset[Role]) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(request: Request) -> Response:
+            form = Form()
+            if row.method == "POST":
+                try:
+                    form = await read_form(request, row.most or MOST_BODY)
+                except Refused as refused:
+                    return self.problem(refused.status, "That did not work", _PLAIN[refused.status])
+            return await run_in_threadpool(self._answer, row, roles, request, form)
+
+        return answer
+
+    def _answer(self, row: Route, roles: frozenset[Role], request: Request, form: Form) -> Response:
+        try:
+            arrived = self.arrive(request)
+            if arrived.visit is None:
+                return self._to_sign_in(request, form, arrived)
+            visit = replace(
+                arrived.visit,
+                path=request.url.path,
+                args={name: str(value) for name, value in request.path_params.items()},
+                query=dict(request.query_params),
+                form=form,
+                fragment=request.headers.get("hx-request") == "true",
+            )
+            response = self._let_in(row, roles, request, visit)
+        except Unavailable as error:
+            return self.problem(503, "That is not possible at the moment", error.message, error.next_step or "")
+        self.cookie.renew(request, response, visit.now)
+        return response
+
+    def arrive(self, request: Request) -> Arrived:
+        """Who asks. The session is looked up, and with it the staff member and the clinic as they are now."""
+        now = self.service.now()
+        token = self.cookie.token(request, now)
+        if token is None:
+            return Arrived(None, ended=self.cookie.is_ours(request))
+        with self.service.store.read() as connection:
+            row = staff.session(connection, digest(token), now)
+            if row is None:
+                return Arrived(None, ended=True)
+            clinic = clinics.get(connection, row["clinic_id"])
+        if not row["complete"]:
+            return Arrived(None, half=True)
+        who = Staff(row["id"], row["name"], row["email"], Role(row["role"]))
+        return Arrived(Visit(self.service, clinic, who, now, row["session_id"], csrf_of(token)))
+
+    def _to_sign_in(self, request: Request, form: Form, arrived: Arrived) -> Response:
+        """To the sign-in page; what was typed into a form of ours goes along and comes back."""
+        if arrived.ended and form.pairs:
+            kept = [(name, value) for name, value in form.pairs if name != CSRF]
+            said = {"then": request.url.path, "kept": kept, "email": "", "problem": "", "ended": True}
+            return self.html("desk/sign_in.html", said, 401)
+        then = request.url.path if request.method in ("GET", "HEAD") else "/"
+        where = "/login/code" if arrived.half else "/login"
+        return RedirectResponse(where if then == "/" else f"{where}?then={then}", 303, HEADERS)
+
+    def _let_in(self, row: Route, roles: frozenset[Role], request: Request, visit: Visit) -> Response:
+        if visit.staff.role not in roles:
+            if row.path == "/" and row.method == "GET":
+                return RedirectResponse("/settings", 303, HEADERS)
+            return self.problem(403, "Your role does not open this page", "Ask the owner of your clinic.", visit=visit)
+        if row.method == "POST" and not is_meant(request, visit.form, visit.csrf):
+            sentence = "The page was too old, or the request came from somewhere else. Nothing was changed."
+            return self.problem(403, "Please try once more", sentence, "Go back, load the page again.", visit=visit)
+        try:
+            return self.respond(visit, row.handler(visit))
+        except AftercareError as error:
+            for kind, status, title in _TROUBLE:
+                if isinstance(error, kind):
+                    return self.problem(status, title, error.message, error.next_step or "", visit=visit)
+            raise
+
+    def respond(self, visit: Visit, answer: Answer) -> Response:
+        if isinstance(answer, Go):
+            return RedirectResponse(answer.path, 303, HEADERS)
+        if isinstance(answer, File):
+            headers = {**HEADERS, "Content-Disposition": f'attachment; filename="{answer.name}"'}
+            return Response(answer.content, 200, headers, answer.kind)
+        return self.html(f"desk/{answer.template}", {**self._around(visit), **answer.said}, answer.status)
+
+    def _around(self, visit: Visit) -> dict[str, Any]:
+        """What every page of the desk shows beside its own matter."""
+        with visit.store.read() as connection:
+            waiting = calls.count_open(connection, visit.clinic.id, visit.now)
+        return {"visit": visit, "calls_open": waiting, **spoken(visit)}
+
+    def problem(
+        self, status: int, title: str, sentence: str, next_step: str = "", *, visit: Visit | None = None
+    ) -> Response:
+        said: dict[str, Any] = {"title": title, "sentence": sentence, "next_step": next_step}
+        if visit is None or visit.fragment:
+            return self.html("desk/problem_alone.html", said, status)
+        return self.html("desk/problem.html", {**self._around(visit), **said}, status)
+
+    def html(self, template: str, said: Mapping[str, Any], status: int = 200) -> Response:
+        return HTMLResponse(self.pages.get_template(template).render(said), status, HEADERS)
+
+
+def spoken(visit: Visit) -> dict[str, Callable[..., str]]:
+    """The words for dates on a page, in the clinic's zone: `moment(instant)`, `day(date)`, `exact(instant)`."""
+    zone, now = visit.clinic.zone, visit.now
+    today = now.astimezone(zone).date()
+    return {
+        "moment": lambda instant: dates.moment_words(instant, zone, now),
+        "day": lambda on: dates.day_words(on, today),
+        "exact": dates.exact,
+    }
+
+
+def csrf_of(token: str) -> str:
+    """What a form must bring along: whoever knows it has read a page of this session."""
+    return hashlib.sha256(f"form {token}".encode()).hexdigest()
+
+
+def is_from_here(request: Request) -> bool:
+    """Whether the browser says that a page of ours sent it; a browser too old to say so is believed."""
+    site = request.headers.get("sec-fetch-site", "same-origin")
+    origin = request.headers.get("origin")
+    same = origin is None or origin == f"{request.url.scheme}://{request.headers.get('host', '')}"
+    return site in ("same-origin", "none") and same
+
+
+def is_meant(request: Request, form: Form, csrf: str) -> bool:
+    given = form[CSRF] or request.headers.get("x-csrf", "")
+    return is_from_here(request) and compare_digest(given.encode("utf-8", "replace"), csrf.encode())
+
+
+def safe_path(raw: str) -> str:
+    """Where to go after signing in: a path of ours, or the start."""
+    plain = raw.startswith("/") and not raw.startswith("//") and "\\" not in raw
+    return raw if plain and raw.isascii() and raw.isprintable() and len(raw) < 500 else "/"

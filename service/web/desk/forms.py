@@ -1,0 +1,94 @@
+"""A form as it came: single values by name, never an error for what is missing. Bounded before it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import parse_qsl
+
+from starlette.requests import ClientDisconnect, Request
+
+MOST_BODY = 300_000  # bytes; the longest text of an e-mail is a tenth of it
+MOST_FIELDS = 500
+CSRF = "csrf"
+
+
+@dataclass(frozen=True)
+class Form:
+    """Names and values in their order; the first value of a name counts. upload: an uploaded file's name and bytes."""
+
+    pairs: Sequence[tuple[str, str]] = ()
+    upload: tuple[str, bytes] | None = None
+
+    def __getitem__(self, name: str) -> str:
+        return next((value for key, value in self.pairs if key == name), "")
+
+    def __contains__(self, name: str) -> bool:
+        return any(key == name for key, _ in self.pairs)
+
+    def every(self, name: str) -> list[str]:
+        return [value for key, value in self.pairs if key == name]
+
+    def typed(self) -> dict[str, str]:
+        """What was typed, by name, without our own proof: to show a form again as it was."""
+        return {key: value for key, value in reversed(self.pairs) if key != CSRF}
+
+
+class Refused(Exception):
+    """A body that is not read to its end. status: of the answer."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+async def read_form(request: Request, most: int = MOST_BODY) -> Form:
+    """The posted form. most: bytes. Raises Refused for another kind of body, or too much of one."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    said = request.headers.get("content-length", "0")
+    if not said.isdecimal() or len(said) > 12 or int(said) > most:
+        raise Refused(413)
+    if kind == "multipart/form-data" and most > MOST_BODY:
+        return await _read_upload(request, most)
+    body = b""
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > most:
+                raise Refused(413)
+    except ClientDisconnect as error:
+        raise Refused(400) from error
+    if not body:
+        return Form()
+    if kind != "application/x-www-form-urlencoded":
+        raise Refused(415)
+    try:
+        words = body.decode("ascii", "strict")
+        pairs = parse_qsl(words, keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="strict")
+    except ValueError as error:
+        raise Refused(400) from error
+    return Form(tuple((name, _lines(value)) for name, value in pairs))
+
+
+async def _read_upload(request: Request, most: int) -> Form:
+    """A form with one file. The length was checked: a server does not read beyond what a header announced."""
+    from starlette.datastructures import UploadFile  # noqa: PLC0415 - only uploads need the parser
+
+    try:
+        given = await request.form(max_files=1, max_fields=MOST_FIELDS, max_part_size=most)
+    except Exception as error:
+        if type(error).__name__ not in ("HTTPException", "MultiPartException", "ClientDisconnect"):
+            raise
+        raise Refused(400) from error
+    pairs, upload = [], None
+    for name, value in given.multi_items():
+        if isinstance(value, UploadFile):
+            upload = (value.filename or "", await value.read(most))
+        else:
+            pairs.append((name, _lines(value)))
+    return Form(tuple(pairs), upload)
+
+
+def _lines(value: str) -> str:
+    """Browsers end lines with CRLF; everywhere else they end with LF."""
+    return value.replace("\r\n", "\n")

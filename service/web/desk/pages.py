@@ -1,0 +1,21 @@
+"""The desk put together: all rows of all pages behind one door, and the way in."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from jinja2 import Environment
+
+from service.web.desk import sign_in, start, words
+from service.web.desk.door import Door
+from service.web.desk.visit import Route
+from service.wiring import Service
+
+#: Every page of the desk. A new module of pages is one more name here, and its rows in rights.py.
+ROUTES: tuple[Route, ...] = (*sign_in.ROUTES, *start.ROUTES)
+
+
+def desk_routes(service: Service, pages: Environment) -> tuple[APIRouter, ...]:
+    """The routers of the desk: the way in, open to anybody, and the pages behind the door."""
+    words.install(pages)
+    door = Door(service, pages)
+    return sign_in.sign_in_routes(door), door.routes(ROUTES)
