@@ -59,3 +59,18 @@ def close(connection: sa.Connection, clinic: Clinic, call_id: int, closing: Clos
         {"call": call_id, "outcome": closing.outcome},
     )
     audit.note(connection, clinic.id, deed, who.now)
+
+
+def reopen(connection: sa.Connection, clinic: Clinic, call_id: int, who: Who) -> None:
+    """Open a closed call again: it turned out not to be done. Raises NotFound, or NotAllowed if it is not closed."""
+    mine = (calls.c.clinic_id == clinic.id) & (calls.c.id == call_id)
+    found = connection.execute(sa.select(calls.c.state, calls.c.client_id).where(mine).with_for_update()).one_or_none()
+    if found is None:
+        raise NotFound(f"this clinic has no call {call_id}", field="call", next_step="See `aftercare calls list`.")
+    if found.state != "closed":
+        raise NotAllowed(f"call {call_id} is {found.state}", field="call", next_step="Only a call that is done can.")
+    again = {"state": "open", "outcome": None, "closed_by": None, "closed_at": None, "due_at": who.now + CALL_WITHIN}
+    connection.execute(sa.update(calls).where(mine).values(**again))
+    audit.note(
+        connection, clinic.id, Deed(who.actor, "call reopened", f"client {found.client_id}", {"call": call_id}), who.now
+    )

@@ -56,9 +56,19 @@ async def _run(days: int, door: socket.socket | None) -> bool:
         if not await play(service, (start, days), _say, ended):
             return False
         if door is not None:
-            _say(f"\nLook at the mails: {page.address(door)}\n(Ctrl-C ends and throws everything away)")
-            await page.serve(service.maildir, door, ended)
+            _say(f"\nLook at the mails: {page.address(door)}")
+            _invite(service, door)
+            _say("\n(Ctrl-C ends and throws everything away)")
+            await page.serve(service, door, ended)
     return True
+
+
+def _invite(service: Service, door: socket.socket) -> None:
+    """How to sign in at the demo's desk."""
+    password, staff = page.let_staff_in(service, 1)
+    _say(f"Sit down at the desk: {page.address(door, '')}\n  password: {password}")
+    for email, role in staff:
+        _say(f"  {email} ({role})")
 
 
 def _say(lines: str) -> None:

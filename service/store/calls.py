@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from service.domain.reminder import Reason
+from service.errors import NotFound
 from service.store.tables import calls, clients, emails
 
 #: An outage ends in more rows than one statement takes parameters.
@@ -81,17 +82,40 @@ def cover(connection: sa.Connection, said: Collection[tuple[int, int, str]], now
         )
 
 
-def listed(connection: sa.Connection, clinic_id: int, state: str | None = None) -> list[sa.RowMapping]:
-    """Calls of a clinic by deadline, with the client's name and phone."""
-    query = (
-        sa.select(calls, clients.c.name, clients.c.phone)
-        .join(clients, clients.c.id == calls.c.client_id)
-        .where(calls.c.clinic_id == clinic_id)
-        .order_by(calls.c.due_at, calls.c.id)
+def listed(
+    connection: sa.Connection, clinic_id: int, state: str | None = None, limit: int | None = None, skip: int = 0
+) -> list[sa.RowMapping]:
+    """Calls of a clinic with the client's name and phone: by deadline; those that are done, the newest first."""
+    order = (
+        (calls.c.closed_at.desc(), calls.c.id.desc())
+        if state in ("closed", "covered")
+        else (calls.c.due_at, calls.c.id)
     )
-    if state is not None:
+    query = _with_client().where(calls.c.clinic_id == clinic_id).order_by(*order).limit(limit).offset(skip)
+    if state == "open":
+        query = query.where(calls.c.state == _OPEN)
+    elif state is not None:
         query = query.where(calls.c.state == state)
     return list(connection.execute(query).mappings())
+
+
+def _with_client() -> sa.Select[*tuple[Any, ...]]:
+    return sa.select(calls, clients.c.name, clients.c.phone).join(clients, clients.c.id == calls.c.client_id)
+
+
+def get(connection: sa.Connection, clinic_id: int, call_id: int) -> sa.RowMapping:
+    """One call with the client's name and phone. Raises NotFound if this clinic has none of that id."""
+    query = _with_client().where(calls.c.clinic_id == clinic_id, calls.c.id == call_id)
+    row = connection.execute(query).mappings().one_or_none()
+    if row is None:
+        raise NotFound(f"this clinic has no call {call_id}", field="call", next_step="See `aftercare calls list`.")
+    return row
+
+
+def of_client(connection: sa.Connection, clinic_id: int, client_id: int) -> list[sa.RowMapping]:
+    """All calls to one client, the newest first."""
+    query = _with_client().where(calls.c.clinic_id == clinic_id, calls.c.client_id == client_id)
+    return list(connection.execute(query.order_by(calls.c.id.desc())).mappings())
 
 
 class Waiting(NamedTuple):

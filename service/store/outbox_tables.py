@@ -1,9 +1,10 @@
-"""The outbox and what hangs on it: attempts, suppressions, calls, the audit. Read tables.py first."""
+"""The outbox and what hangs on it: attempts, suppressions, calls, check-ins, the audit. Read tables.py first."""
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 
+from service.domain.protocol import Level
 from service.domain.reminder import State
 from service.store.columns import Id, Kind, metadata, of_clinic, one_of
 from service.store.engine import Instant
@@ -13,6 +14,8 @@ _OPEN_STEP = "state <> 'cancelled' AND replaced_at IS NULL AND treatment_id IS N
 WAITING = "state IN ('planned', 'in_doubt')"
 LEASED = "state IN ('claimed', 'sending')"
 _HELD = "state = 'held'"
+#: What a person should look at: it may not have reached the client.
+WRONG = "state IN ('failed', 'missed', 'unconfirmed') OR bounced_at IS NOT NULL"
 
 #: What the letters of a clinic, a step and a day have in common, kept once. id: digest of clinic and facts.
 shared_facts = sa.Table(
@@ -84,6 +87,7 @@ emails = sa.Table(
     sa.Index("ix_emails_due", "not_before", "id", sqlite_where=sa.text(WAITING), postgresql_where=sa.text(WAITING)),
     sa.Index("ix_emails_lease", "lease_until", sqlite_where=sa.text(LEASED), postgresql_where=sa.text(LEASED)),
     sa.Index("ix_emails_held", "useful_until", sqlite_where=sa.text(_HELD), postgresql_where=sa.text(_HELD)),
+    sa.Index("ix_emails_wrong", "clinic_id", "due_at", sqlite_where=sa.text(WRONG), postgresql_where=sa.text(WRONG)),
     sa.Index("ix_emails_client_id", "client_id", "id"),
     # For the digest: what fell due in a span.
     sa.Index("ix_emails_due_at", "due_at"),
@@ -142,6 +146,8 @@ calls = sa.Table(
     sa.Column("reason", sa.String(32), nullable=False),
     sa.Column("level", sa.String(1)),
     sa.Column("opened_at", Instant, nullable=False),
+    # A graver answer came while it was open.
+    sa.Column("raised_at", Instant),
     sa.Column("due_at", Instant, nullable=False),
     sa.Column("state", sa.String(8), nullable=False, server_default="open"),
     sa.Column("outcome", sa.String(16)),
@@ -160,6 +166,26 @@ calls = sa.Table(
     ),
 )
 
+#: What a client answered through a link. answers, rules: JSON, emptied when the client is erased; rows only grow.
+check_ins = sa.Table(
+    "check_ins",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    of_clinic(),
+    sa.Column("client_id", Id, sa.ForeignKey("clients.id"), nullable=False, index=True),
+    sa.Column("treatment_id", Id, sa.ForeignKey("treatments.id"), nullable=False),
+    sa.Column("day", sa.Integer, nullable=False),
+    sa.Column("answers", sa.Text, nullable=False),
+    sa.Column("level", sa.String(1), nullable=False),
+    sa.Column("rules", sa.Text, nullable=False),
+    sa.Column("rules_version", sa.String(64), nullable=False),
+    # The newest e-mail with a link when it was answered: the link itself does not say which was opened.
+    sa.Column("email_id", Id, sa.ForeignKey("emails.id")),
+    sa.Column("call_id", Id, sa.ForeignKey("calls.id")),
+    sa.Column("answered_at", Instant, nullable=False),
+    one_of("level", Level),
+)
+
 audit = sa.Table(
     "audit",
     metadata,
@@ -172,6 +198,8 @@ audit = sa.Table(
     sa.Column("detail", sa.Text, nullable=False),
     sa.Column("previous", sa.String(64), nullable=False),
     sa.Column("hash", sa.String(64), nullable=False),
+    # For "who opened this record, and when".
+    sa.Index("ix_audit_subject", "clinic_id", "subject", "id"),
 )
 
 #: Evidence is only ever added.

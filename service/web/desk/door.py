@@ -21,7 +21,6 @@ from service.actions.sign_in import digest
 from service.errors import AftercareError, BadInput, NotAllowed, NotFound, Unavailable
 from service.store import calls, clinics, staff
 from service.store.tables import Role
-from service.web.desk import dates
 from service.web.desk.cookie import Cookie
 from service.web.desk.forms import CSRF, MOST_BODY, Form, Refused, read_form
 from service.web.desk.rights import RIGHTS
@@ -154,7 +153,7 @@ class Door:
         """What every page of the desk shows beside its own matter."""
         with visit.store.read() as connection:
             waiting = calls.count_open(connection, visit.clinic.id, visit.now)
-        return {"visit": visit, "calls_open": waiting, **spoken(visit)}
+        return {"visit": visit, "calls_open": waiting}
 
     def problem(
         self, status: int, title: str, sentence: str, next_step: str = "", *, visit: Visit | None = None
@@ -168,28 +167,18 @@ class Door:
         return HTMLResponse(self.pages.get_template(template).render(said), status, HEADERS)
 
 
-def spoken(visit: Visit) -> dict[str, Callable[..., str]]:
-    """The words for dates on a page, in the clinic's zone: `moment(instant)`, `day(date)`, `exact(instant)`."""
-    zone, now = visit.clinic.zone, visit.now
-    today = now.astimezone(zone).date()
-    return {
-        "moment": lambda instant: dates.moment_words(instant, zone, now),
-        "day": lambda on: dates.day_words(on, today),
-        "exact": dates.exact,
-    }
-
-
 def csrf_of(token: str) -> str:
     """What a form must bring along: whoever knows it has read a page of this session."""
     return hashlib.sha256(f"form {token}".encode()).hexdigest()
 
 
 def is_from_here(request: Request) -> bool:
-    """Whether the browser says that a page of ours sent it; a browser too old to say so is believed."""
-    site = request.headers.get("sec-fetch-site", "same-origin")
+    """Whether the browser says that a page of ours sent it; one too old to say anything is believed."""
+    site = request.headers.get("sec-fetch-site")
+    if site is not None:
+        return site in ("same-origin", "none")
     origin = request.headers.get("origin")
-    same = origin is None or origin == f"{request.url.scheme}://{request.headers.get('host', '')}"
-    return site in ("same-origin", "none") and same
+    return origin is None or origin == f"{request.url.scheme}://{request.headers.get('host', '')}"
 
 
 def is_meant(request: Request, form: Form, csrf: str) -> bool:

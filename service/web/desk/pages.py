@@ -5,13 +5,13 @@ from __future__ import annotations
 from fastapi import APIRouter
 from jinja2 import Environment
 
-from service.web.desk import sign_in, start, words
+from service.web.desk import calls, outbox, sign_in, start, words
 from service.web.desk.door import Door
 from service.web.desk.visit import Route
 from service.wiring import Service
 
 #: Every page of the desk. A new module of pages is one more name here, and its rows in rights.py.
-ROUTES: tuple[Route, ...] = (*sign_in.ROUTES, *start.ROUTES)
+ROUTES: tuple[Route, ...] = (*sign_in.ROUTES, *start.ROUTES, *calls.ROUTES, *outbox.ROUTES)
 
 
 def desk_routes(service: Service, pages: Environment) -> tuple[APIRouter, ...]:

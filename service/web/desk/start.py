@@ -2,12 +2,41 @@
 
 from __future__ import annotations
 
+from datetime import time, timedelta
+
+from service.domain.schedule import instant, local_day
+from service.store import browsing, calls, figures
+from service.store.figures import Span
+from service.store.line import line
 from service.web.desk.visit import Answer, Page, Route, Visit
+
+SHOWN_CALLS = 6
+SHOWN_NEXT = 8
 
 
 def _today(visit: Visit) -> Answer:
+    today = local_day(visit.now, visit.clinic.zone)
+    midnight = [instant(today + timedelta(days=days), time(), visit.clinic.zone) for days in (-1, 0, 1)]
+    with visit.store.read() as connection:
+        clinic_id = visit.clinic.id
+        left, first = figures.to_go(connection, clinic_id, visit.now, midnight[2])
+        said = {
+            "today": figures.fell_due(connection, clinic_id, Span(midnight[1], midnight[2])),
+            "yesterday": figures.fell_due(connection, clinic_id, Span(midnight[0], midnight[1])),
+            "left": left,
+            "next_at": first if first is None else max(first, visit.now),
+            "calls": calls.listed(connection, clinic_id, "open", SHOWN_CALLS),
+            "next": browsing.next_out(connection, clinic_id, visit.now, SHOWN_NEXT),
+            "line": line(connection, visit.now),
+            "missing": visit.clinic.missing,
+            "trial": not visit.service.settings.live,
+        }
+    return Page("today.html", said)
+
+
+def _keys(visit: Visit) -> Answer:
     del visit
-    return Page("today.html", {})
+    return Page("keys.html", {})
 
 
-ROUTES = (Route("GET", "/", _today),)
+ROUTES = (Route("GET", "/", _today), Route("GET", "/keys", _keys))

@@ -10,7 +10,7 @@ from jinja2 import Environment
 from markupsafe import Markup, escape
 
 from service.domain.plain import call_reason, reason
-from service.domain.reminder import State
+from service.domain.reminder import Reason, State
 from service.mail.words import phone_href, phone_shown
 from service.store.tables import Role
 from service.web.desk import dates
@@ -29,6 +29,37 @@ STATES: Mapping[str, tuple[str, str]] = {
     State.MISSED: ("not sent: its time was over", "act"),
     State.CANCELLED: ("will not go out", "past"),
     State.HELD: ("held back", "held"),
+}
+OUTCOMES = (
+    ("reached", "Reached"),
+    ("no_answer", "No answer"),
+    ("referred", "Sent to a doctor"),
+    ("wrong_number", "Wrong number"),
+)
+_KINDS = {"catch_up": "catch-up note", "hello": "hello", "notice": "notice"}
+#: What to do about an e-mail that went wrong or waits, by its reason, else by its state.
+_NEXT: Mapping[str, str] = {
+    "came back": "It came back. Phone, and ask for the address.",
+    Reason.SUPPRESSED: "Their address is not written to. Phone, and ask for another one.",
+    Reason.REFUSED: "Their mail server refused it. Phone, and check the address.",
+    Reason.REGISTERED_LATE: "It was registered after its time. Phone if the visit was not long ago.",
+    Reason.TOO_LATE: "Its time was over before it could go out. Phone: the call is on the list.",
+    Reason.UNAPPROVED: "Its words are not approved. A clinician can approve them under Words.",
+    Reason.RENDER_ERROR: "It could not be written. Tell whoever runs this program.",
+    Reason.PAUSED: "The client is paused. Resume on the client's page.",
+    Reason.RESTORED: "The data came from a backup. Whoever runs this program must say what was sent.",
+    State.UNCONFIRMED: "The mail server's answer was lost, so it may have arrived or not. Phone.",
+    State.FAILED: "It could not be handed over. Phone, and check the address.",
+    State.MISSED: "It did not go out in time. Phone: the call is on the list.",
+    State.HELD: "A person must clear the cause first.",
+}
+_FATES = {
+    "late": "sent late, still right",
+    "missed": "missed; a call was opened",
+    "failed": "refused",
+    "cancelled": "called off",
+    "unconfirmed": "may not have arrived",
+    "open": "still to come",
 }
 _MENU = (
     ("/", "Today"),
@@ -53,6 +84,12 @@ def install(pages: Environment) -> None:
         state_words=state_words,
         reason_words=reason,
         call_words=call_reason,
+        outcome_words=dict(OUTCOMES).get,
+        outcomes=OUTCOMES,
+        step_words=step_words,
+        next_words=next_words,
+        fate_words=lambda one: "missed; a catch-up note made up for it" if one.replaced else _FATES.get(one.fate, ""),
+        script=script,
     )
     pages.filters.update(attributes=attributes, phone_href=phone_href, phone_shown=phone_shown)
 
@@ -69,6 +106,41 @@ def day(visit: Visit, on: date) -> str:
 
 def state_words(code: str) -> tuple[str, str]:
     return STATES.get(code, (code.replace("_", " "), "past"))
+
+
+def step_words(kind: str, on_day: int | None) -> str:
+    """What an e-mail is: "day 3", "catch-up note", "hello"."""
+    return _KINDS.get(kind, f"day {on_day}")
+
+
+def next_words(row: Mapping[str, Any]) -> str:
+    """What to do about an e-mail that went wrong or waits."""
+    if row["bounced_at"] is not None:
+        return _NEXT["came back"]
+    return _NEXT.get(row["reason"] or "", _NEXT.get(row["state"], ""))
+
+
+_ASK = "Ask how the skin feels today: heat, swelling, pain that gets worse, fluid, lumps, a high temperature."
+_DOCTOR = "If any of these is there, or you are not sure: a clinician or a doctor, today."
+#: What a call is for, by its reason: said first.
+_SCRIPTS: Mapping[str, tuple[str, ...]] = {
+    "missed": ("We could not send you the note for these days, so I am calling instead.",),
+    "failed": ("Our e-mail to you was refused. May I check your address?",),
+    "bounced": ("Our e-mail to you came back. May I check your address?",),
+    "check_address": ("Several of our e-mails came back. May I check your address?",),
+    "unconfirmed": ("We are not sure that our last e-mail reached you. Did it?",),
+    "wrong_day": ("We wrote to you for the wrong day. Please go by the newer note.",),
+    "stopped": ("You asked for no more e-mails. That is done. May I tell you what to watch for?",),
+    "registered_late": ("We registered your visit late, so a note is missing. I am calling instead.",),
+    "reply": ("You answered one of our e-mails. How can I help?",),
+    "asked_to_stop": ("Somebody asked us to stop these e-mails. Was that you?",),
+    "wrong_person": ("Our e-mails seem to reach somebody else. May I check your address?",),
+}
+
+
+def script(call: Mapping[str, Any]) -> tuple[str, ...]:
+    """What to say on a call. Medical matters are left to the clinic's own people."""
+    return (*_SCRIPTS.get(call["reason"], ("I am calling about your visit.",)), _ASK, _DOCTOR)
 
 
 def menu(role: Role) -> list[tuple[str, str]]:

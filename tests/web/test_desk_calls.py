@@ -1,0 +1,139 @@
+"""Today, the calls and the e-mails as staff see them."""
+
+from __future__ import annotations
+
+import pytest
+
+from service.store.calls import open_calls
+from service.store.tables import Role, calls, emails
+from tests.support.desk import signed_in
+from tests.support.world import World, at
+
+
+def opened(world: World, reason: str = "bounced", now: str = "2026-11-20 11:00") -> int:
+    """A call to a new client."""
+    client_id = world.client("Karim Haddad", phone="01632 960 002", now="2026-11-20 09:00")
+    with world.store.write() as connection:
+        row = {"clinic_id": world.clinic.id, "client_id": client_id, "email_id": None, "reason": reason}
+        open_calls(connection, [row], at(now))
+    return client_id
+
+
+def test_today_says_first_what_a_person_must_do(world: World) -> None:
+    opened(world)
+    with signed_in(world) as browser:
+        page = browser.get("/").text
+    assert "1 call to make, the first by Fri 20 Nov, 13:00 (today)" in page
+    assert "An e-mail came back" in page
+    assert 'href="tel:' in page
+
+
+def test_today_without_anything_says_what_will_appear(world: World) -> None:
+    with signed_in(world) as browser:
+        page = browser.get("/").text
+    assert "No calls to make" in page
+    assert "Nothing is planned" in page
+
+
+def test_a_call_closes_only_with_an_outcome(world: World) -> None:
+    opened(world)
+    with signed_in(world) as browser:
+        browser.get("/calls/1")
+        refused = browser.post("/calls/1/close", {"note": "rang twice"})
+        assert refused.status_code == 400
+        assert "Choose how the call ended." in refused.text
+        assert "rang twice" in refused.text
+        done = browser.post("/calls/1/close", {"note": "coming at 16:00", "outcome": "reached"})
+        assert "The call is done." in browser.after(done)
+        history = browser.get("/calls?show=closed").text
+    assert "Reached" in history
+    assert "coming at 16:00" in history
+    assert "reception1@northgate-clinic.org" in history
+
+
+def test_nobody_answered_keeps_the_call_with_a_new_deadline(world: World) -> None:
+    opened(world)
+    with signed_in(world) as browser:
+        page = browser.after(browser.post("/calls/1/close", {"outcome": "no_answer"}))
+        assert "Nobody answered" in page
+        assert "Fri 20 Nov, 14:00 (today)" in page
+        assert "tried 1 times" in page
+
+
+def test_a_call_that_is_done_can_be_opened_again_and_not_twice(world: World) -> None:
+    opened(world)
+    with signed_in(world) as browser:
+        browser.post("/calls/1/close", {"outcome": "reached"})
+        assert browser.post("/calls/1/close", {"outcome": "reached"}).status_code == 409
+        assert "open again" in browser.after(browser.post("/calls/1/reopen"))
+        assert browser.post("/calls/1/reopen").status_code == 409
+    with world.store.read() as connection:
+        assert connection.execute(calls.select()).mappings().one()["state"] == "open"
+
+
+@pytest.mark.parametrize("path", ["/calls/2", "/calls/0", "/calls/x", "/calls/99999999999999999999"])
+def test_a_call_that_is_not_there_is_no_page(world: World, path: str) -> None:
+    opened(world)
+    with signed_in(world) as browser:
+        assert browser.get(path).status_code == 404
+
+
+@pytest.mark.parametrize("hostile", ["<script>alert(1)</script>", "\u202e right to left", "=?utf-8?q?x?="])
+def test_a_note_is_shown_as_it_was_typed(world: World, hostile: str) -> None:
+    opened(world)
+    with signed_in(world) as browser:
+        answer = browser.post("/calls/1/close", {"note": hostile, "outcome": "reached"})
+        assert answer.status_code in (303, 400)
+        assert "<script>alert" not in browser.get("/calls?show=closed").text
+
+
+def test_what_went_wrong_says_what_to_do(world: World) -> None:
+    client_id = world.client()
+    world.treat(client_id, "2026-11-20")
+    with world.store.write() as connection:
+        connection.execute(
+            emails.update()
+            .where(emails.c.day == 1)
+            .values(state="failed", reason="refused", ended_at=at("2026-11-21 10:00"))
+        )
+    with signed_in(world, now="2026-11-21 12:00") as browser:
+        page = browser.get("/outbox").text
+    assert "Sam Reed" in page
+    assert "Phone, and check the address." in page
+    assert "failed" not in page
+    assert "550" not in page
+
+
+def test_each_list_of_e_mails_can_be_read_to_its_end(world: World) -> None:
+    for number in range(18):
+        world.treat(world.client(f"Client {number}", f"c{number}@example.com"), "2026-11-20")
+    with signed_in(world) as browser:
+        for show, expected in (("waiting", 54), ("all", 54)):
+            first = browser.get(f"/outbox?show={show}").text
+            more = first.split('class="next"><a class="button quiet-button" href="')[1].split('"')[0]
+            second = browser.get(more.replace("&amp;", "&")).text
+            assert first.count("<tr>") - 1 == 50
+            assert second.count("<tr>") - 1 == expected - 50
+
+
+@pytest.mark.parametrize("query", ["?show=../x", "?at=x&id=y", "?at=20261120T100000.000000&id=99999999999999999999999"])
+def test_an_invented_query_shows_the_list_from_its_beginning(world: World, query: str) -> None:
+    with signed_in(world) as browser:
+        assert browser.get(f"/outbox{query}").status_code == 200
+
+
+def test_the_forecast_counts_by_the_clinics_day(world: World) -> None:
+    world.treat(world.client(), "2026-11-20")
+    with signed_in(world) as browser:
+        page = browser.get("/forecast").text
+    assert "2 e-mails will go out" in page
+    assert page.index("Sat 21 Nov") < page.index("Mon 23 Nov")
+
+
+def test_ops_see_outages_and_no_clients(world: World) -> None:
+    opened(world)
+    with signed_in(world, Role.OPS) as browser:
+        assert browser.get("/outages").status_code == 200
+        assert browser.get("/calls").status_code == 403
+        assert browser.get("/outbox").status_code == 403
+        assert "Karim" not in browser.get("/outages").text
