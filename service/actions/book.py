@@ -177,7 +177,7 @@ class Book:
     async def _commit_together(self, marks: list[_Wanted], entries: list[_Entry]) -> None:
         """One commit. If the database refuses something in it, each alone: it costs its own e-mail and no other."""
         try:
-            decided = await self._store.in_thread(self._write, marks, entries)
+            decided = await self._store.in_brief(self._write, marks, entries)
         except Unavailable:
             raise
         except REFUSED as error:

@@ -151,7 +151,7 @@ class _Round:
             ids = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
             rules = self._it.rules
             lease = Lease(rules.worker, secrets.token_hex(8), rules.lease_seconds)
-            rows = await self._it.store.in_thread(self._claim_some, ids, lease)
+            rows = await self._it.store.in_brief(self._claim_some, ids, lease)
             self._held.extend(rows)
             self._claimed += len(rows)
         except AftercareError as trouble:

@@ -16,11 +16,12 @@ from service.store import clients as people
 from service.store.calls import open_calls
 from service.store.clients import Dead
 from service.store.locking import lock_clients
-from service.store.many import Many
+from service.store.many import Many, Values
 from service.store.outbox import NO_LEASE, end_open
 from service.store.tables import Kind, attempts, clients, emails
 
-_LEASED = (State.CLAIMED, State.SENDING)
+# Not IN, whose list has no place among the parameters of store/many.py.
+_LEASED = (emails.c.state == State.CLAIMED) | (emails.c.state == State.SENDING)
 
 
 class Outcome(NamedTuple):
@@ -57,23 +58,23 @@ _LAST = ("attempts", "last_code", "last_enhanced", "last_stage", "last_reply")
 
 
 # A late 250 is a fact, whoever holds the row by now: it also stops a repeat that is not yet marked.
-def _sent(many: sa.FromClause) -> sa.Update:
-    told = {name: many.c[name] for name in _LAST}
+def _sent(many: Values) -> sa.Update:
+    told = {name: many[name] for name in _LAST}
     return (
         sa.update(emails)
-        .where(emails.c.id == many.c.id, emails.c.state != State.SENT)
-        .values(state=State.SENT, reason=None, sent_at=many.c.ended_at, ended_at=many.c.ended_at, **NO_LEASE, **told)
+        .where(emails.c.id == many["id"], emails.c.state != State.SENT)
+        .values(state=State.SENT, reason=None, sent_at=many["ended_at"], ended_at=many["ended_at"], **NO_LEASE, **told)
     )
 
 
-def _again(many: sa.FromClause) -> sa.Update:
-    told = {name: many.c[name] for name in ("state", "reason", "ended_at", *_LAST)}
+def _again(many: Values) -> sa.Update:
+    told = {name: many[name] for name in ("state", "reason", "ended_at", *_LAST)}
     return (
         sa.update(emails)
-        .where(emails.c.id == many.c.id, emails.c.lease_token == many.c.lease_token, emails.c.state.in_(_LEASED))
+        .where(emails.c.id == many["id"], emails.c.lease_token == many["lease_token"], _LEASED)
         .values(
-            not_before=sa.func.coalesce(many.c.not_before, emails.c.not_before),
-            doubt_since=sa.func.coalesce(emails.c.doubt_since, many.c.doubt_since),
+            not_before=sa.func.coalesce(many["not_before"], emails.c.not_before),
+            doubt_since=sa.func.coalesce(emails.c.doubt_since, many["doubt_since"]),
             **NO_LEASE,
             **told,
         )
@@ -161,7 +162,7 @@ _ATTEMPT = Many(
             *("stage", "code", "enhanced", "reply", "ended_at", "outcome"),
         )
     ],
-    lambda many: sa.insert(attempts).from_select([column.name for column in many.c], sa.select(many)),
+    lambda many: sa.insert(attempts).from_select(list(many), sa.select(*many.values())),
 )
 
 

@@ -16,7 +16,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from service.domain.reminder import State
 from service.store.clients import is_suppressed
 from service.store.engine import Instant, database_clock
-from service.store.many import Many
+from service.store.many import Many, Values
 from service.store.tables import Kind, clients, clinics, emails, shared_facts, treatments
 
 
@@ -121,16 +121,16 @@ def mark(connection: sa.Connection, rows: Sequence[tuple[Any, ...]], lease_secon
 
 @lru_cache(maxsize=8)
 def _mark(lease_seconds: int) -> Many:
-    def build(many: sa.FromClause) -> sa.Update:
+    def build(many: Values) -> sa.Update:
         return (
             sa.update(emails)
-            .where(emails.c.id == many.c.id)
+            .where(emails.c.id == many["id"])
             .values(
                 state=State.SENDING,
                 lease_until=database_clock(lease_seconds),
                 # Marking a row that is in doubt uses up one of its repeats, whatever becomes of it.
                 doubt_retries=emails.c.doubt_retries + sa.case((emails.c.doubt_since.is_(None), 0), else_=1),
-                **{name: many.c[name] for name in _FROZEN},
+                **{name: many[name] for name in _FROZEN},
             )
         )
 

@@ -50,6 +50,15 @@ def source(connection: sa.Connection, text_id: int) -> str:
     return found
 
 
+def get(connection: sa.Connection, clinic_id: int, text_id: int) -> TextVersion:
+    """One version by its id. Raises NotFound if this clinic has none."""
+    query = sa.select(*_COLUMNS).where(texts.c.clinic_id == clinic_id, texts.c.id == text_id)
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        raise NotFound(f"there is no text {text_id}", field="text", next_step="See `aftercare texts list`.")
+    return TextVersion(*row)
+
+
 def find(connection: sa.Connection, clinic_id: int, which: dict[str, str], version: int | None = None) -> TextVersion:
     """The newest version of a text, or the one asked for. which: protocol, name, language."""
     query = sa.select(*_COLUMNS).where(texts.c.clinic_id == clinic_id, *(texts.c[k] == v for k, v in which.items()))

@@ -88,6 +88,59 @@ def test_async_code_gets_whole_transactions_and_what_they_raise(store: Store) ->
         assert names(connection) == ["kept"]
 
 
+def thread_of(connection: sa.Connection, name: str, *, fail: bool = False) -> str:
+    build_clinic(connection, name=name)
+    if fail:
+        raise ZeroDivisionError
+    return threading.current_thread().name
+
+
+def test_a_brief_transaction_of_sqlite_changes_no_thread(store: Store) -> None:
+    async def both() -> str:
+        done = await store.in_brief(thread_of, "kept")
+        with pytest.raises(ZeroDivisionError):
+            await store.in_brief(thread_of, "lost", fail=True)
+        return done
+
+    assert asyncio.run(both()).startswith("store") is not store.is_sqlite
+    with store.read() as connection:
+        assert names(connection) == ["kept"]
+
+
+def test_the_event_loop_waits_for_no_other_writer(store: Store) -> None:
+    held, go_on = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with store.write() as connection:
+            build_clinic(connection, name="a")
+            held.set()
+            assert go_on.wait(5)
+
+    async def meanwhile() -> str:
+        waiting = asyncio.create_task(store.in_brief(thread_of, "b"))
+        await asyncio.sleep(0)
+        go_on.set()
+        return await waiting
+
+    with ThreadPoolExecutor(1) as other:
+        holding = other.submit(hold)
+        held.wait(5)
+        assert asyncio.run(meanwhile()).startswith("store")
+        holding.result()
+    with store.read() as connection:
+        assert sorted(names(connection)) == ["a", "b"]
+
+
+def test_a_slow_disk_sends_the_next_transaction_to_the_thread(store: Store) -> None:
+    slow = Store(store.url.render_as_string(hide_password=False), brief=0.0)
+
+    async def twice() -> list[str]:
+        return [await slow.in_brief(thread_of, name) for name in ("a", "b")]
+
+    assert asyncio.run(twice())[1].startswith("store")
+    slow.close()
+
+
 def test_four_threads_that_read_and_write_forty_times_each_lose_no_update(store: Store) -> None:
     with store.write() as connection:
         clinic = build_clinic(connection)

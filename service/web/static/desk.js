@@ -32,12 +32,24 @@
   // A second click on the same button sends nothing twice.
   document.addEventListener("submit", (event) => {
     const form = event.target;
+    if (event.submitter && event.submitter.formTarget) return; // a preview: shown beside, as often as you like
     if (form.dataset.sent) event.preventDefault();
     else if (form.method === "post" && !form.hasAttribute("hx-post")) form.dataset.sent = "yes";
   });
   window.addEventListener("pageshow", () => {
     for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
   });
+
+  // The preview follows what is typed, once the fingers rest.
+  const source = document.getElementById("source");
+  const show = document.getElementById("show");
+  if (source && show) {
+    let resting;
+    source.addEventListener("input", () => {
+      clearTimeout(resting);
+      resting = setTimeout(() => show.click(), 800);
+    });
+  }
 
   const errors = document.getElementById("errors");
   if (errors) errors.focus();

@@ -1,0 +1,145 @@
+"""The words at the desk: read, edited, previewed, signed."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from service.store import texts
+from service.store.tables import Role
+from tests.support.desk import signed_in
+from tests.support.world import SMP, World
+
+DAY_3 = {"protocol": SMP, "name": "day-03", "language": "en"}
+
+
+def newest(world: World) -> tuple[int, str]:
+    """Id and source of the newest version of day 3."""
+    with world.store.read() as connection:
+        version = texts.find(connection, world.clinic.id, DAY_3)
+        return version.id, texts.source(connection, version.id)
+
+
+def edited(source: str) -> str:
+    return source.replace("Let the scabs come off on their own.", "Let the scabs fall off on their own.")
+
+
+def test_the_list_says_what_is_approved_and_what_is_not(world: World) -> None:
+    with signed_in(world) as browser:
+        page = browser.get("/texts").text
+    assert "Scalp micropigmentation" in page
+    assert "not approved" in page
+
+
+def test_an_edit_is_a_new_draft_and_the_old_version_stays(world: World) -> None:
+    text_id, source = newest(world)
+    with signed_in(world, Role.CLINICIAN) as browser:
+        browser.get(f"/texts/{text_id}")
+        answer = browser.post(f"/texts/{text_id}", {"source": edited(source), "step": "save", "over": str(text_id)})
+        page = browser.after(answer)
+        assert "Saved as a draft" in page
+        changes = browser.get(f"/texts/{newest(world)[0]}/changes").text
+    assert "fall off on their own" in changes
+    assert newest(world)[0] != text_id
+
+
+def test_what_breaks_the_safety_block_is_not_saved_and_says_why(world: World) -> None:
+    text_id, source = newest(world)
+    broken = source.replace("- you have a blister or an open sore\n", "")
+    with signed_in(world, Role.CLINICIAN) as browser:
+        browser.get(f"/texts/{text_id}")
+        answer = browser.post(f"/texts/{text_id}", {"source": broken, "step": "save", "over": str(text_id)})
+    assert answer.status_code == 400
+    assert "This cannot be saved" in answer.text
+    assert "must be mended" in answer.text
+    assert newest(world)[0] == text_id
+
+
+@pytest.mark.parametrize("bad", ["{{ nobody }}", "::: urgnt", "{% if x %}", "<script>alert(1)</script>"])
+def test_what_is_no_text_is_shown_again_with_its_line(world: World, bad: str) -> None:
+    text_id, source = newest(world)
+    with signed_in(world, Role.CLINICIAN) as browser:
+        browser.get(f"/texts/{text_id}")
+        answer = browser.post(
+            f"/texts/{text_id}", {"source": source + "\n" + bad, "step": "save", "over": str(text_id)}
+        )
+    assert answer.status_code == 400
+    assert "Line " in answer.text
+    assert "<script>alert" not in answer.text
+    assert newest(world)[0] == text_id
+
+
+def test_somebody_elses_newer_version_is_not_written_over(world: World) -> None:
+    text_id, source = newest(world)
+    with signed_in(world, Role.CLINICIAN) as browser:
+        browser.get(f"/texts/{text_id}")
+        browser.post(f"/texts/{text_id}", {"source": edited(source), "step": "save", "over": str(text_id)})
+        stale = browser.post(f"/texts/{text_id}", {"source": source + "\n", "step": "save", "over": str(text_id)})
+    assert stale.status_code == 409
+    assert "meanwhile" in stale.text
+
+
+def test_only_a_clinician_signs_and_what_is_signed_goes_out(world: World) -> None:
+    text_id, _ = newest(world)
+    signed = {"signed": "yes", "review_by": "2027-11-20"}
+    with signed_in(world, Role.OWNER) as owner:
+        owner.get(f"/texts/{text_id}")
+        assert owner.post(f"/texts/{text_id}/approve", signed).status_code == 403
+    with signed_in(world, Role.CLINICIAN) as clinician:
+        clinician.get(f"/texts/{text_id}")
+        unsigned = clinician.post(f"/texts/{text_id}/approve", {"review_by": "2027-11-20"})
+        assert unsigned.status_code == 400
+        past = clinician.post(f"/texts/{text_id}/approve", {"signed": "yes", "review_by": "2020-01-01"})
+        assert past.status_code == 400
+        page = clinician.after(clinician.post(f"/texts/{text_id}/approve", signed))
+        assert "goes out" in page
+    with world.store.read() as connection:
+        assert texts.find(connection, world.clinic.id, DAY_3).approved_by == "clinician1@northgate-clinic.org"
+
+
+def test_the_preview_shows_unsaved_words_in_a_frame_that_runs_nothing(world: World) -> None:
+    text_id, source = newest(world)
+    with signed_in(world, Role.CLINICIAN) as browser:
+        browser.get(f"/texts/{text_id}")
+        shown = browser.post(f"/texts/{text_id}/look", {"source": edited(source)})
+        as_text = browser.post(f"/texts/{text_id}/look", {"source": edited(source), "as": "text"})
+    assert "fall off on their own" in shown.text
+    assert "fall off on their own" in as_text.text
+    assert "sandbox" in shown.headers["content-security-policy"]
+    assert newest(world)[0] == text_id
+
+
+def test_a_preview_can_be_for_a_client_of_this_clinic(world: World) -> None:
+    client_id = world.client("Karim Haddad")
+    world.treat(client_id, "2026-11-19")
+    text_id, _ = newest(world)
+    with signed_in(world) as browser:
+        assert "Karim" in browser.get(f"/texts/{text_id}/look?client={client_id}").text
+        assert "Karim" not in browser.get(f"/texts/{text_id}/look?client=999").text
+
+
+def test_findings_come_beside_the_editor(world: World) -> None:
+    text_id, source = newest(world)
+    with signed_in(world, Role.CLINICIAN) as browser:
+        browser.get(f"/texts/{text_id}")
+        long = source + "\n\n" + "This is a sentence that goes on and on " * 4 + ".\n"
+        found = browser.post(f"/texts/{text_id}/findings", {"source": long})
+    assert re.search(r"Line \d+", found.text)
+    assert "<html" not in found.text
+
+
+def test_a_test_goes_to_whoever_asks_for_it_and_to_nobody_else(world: World) -> None:
+    text_id, _ = newest(world)
+    with signed_in(world, Role.CLINICIAN) as browser:
+        browser.get(f"/texts/{text_id}")
+        answer = browser.post(f"/texts/{text_id}/test")
+        assert answer.status_code == 200
+        inbox = browser.get("/inbox").text
+    assert "clinician1@northgate-clinic.org" in inbox
+    assert "sam@example.com" not in inbox
+
+
+def test_another_clinics_text_is_no_page(world: World) -> None:
+    with signed_in(world) as browser:
+        assert browser.get("/texts/999999").status_code == 404
