@@ -146,3 +146,22 @@ def test_a_row_that_a_worker_cannot_write_does_not_stop_the_daemon(sqlite_url: s
             wait_for(lambda: case.states() == {"sent": 9, "held": 1}, "the nine others")
             worker.stop()
             case.store.close()
+
+
+def test_a_worker_reads_the_mailbox_by_itself(program: Program, tmp_path: Path) -> None:
+    box = tmp_path / "returned"
+    for part in ("new", "cur"):
+        (box / part).mkdir(parents=True)
+    (box / "new" / "m1").write_bytes(b"From: sam@example.com\n\nHello.\n")
+    worker = program.start("worker", mailbox_url=f"maildir:{box}").says('"human": 1')
+    worker.stop()
+    assert [path.name for path in (box / "cur").iterdir()] == ["m1:2,"]
+
+
+def test_trouble_with_the_mailbox_is_logged_and_stops_nothing(program: Program) -> None:
+    port = free_port()
+    url = f"imaps://returns:hunter2@127.0.0.1:{free_port()}/INBOX"
+    serving = program.start("serve", bind=f"127.0.0.1:{port}", mailbox_url=url).says("returned mail was not read")
+    assert get(f"http://127.0.0.1:{port}/readyz") == 200
+    serving.stop()
+    assert "hunter2" not in serving.log.read_text("utf-8")

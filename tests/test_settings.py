@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from service.errors import BadConfiguration
 from service.settings import Settings, describe, read_settings, without_password
+from service.settings.mailbox_url import MailboxUrl, read_mailbox_url
 
 
 def refused(folder: Path, **given: str) -> BadConfiguration:
@@ -77,6 +79,19 @@ def test_a_wrong_name_in_the_file_is_refused_too(tmp_path: Path) -> None:
         ("public_url", "https://", "not an https:// address"),
         ("public_url", "https://user@clinic.example.com", "not an https:// address"),
         ("now", "2026-11-20T16:00:00", "not an instant with its zone"),
+        ("mailbox_url", "pop3://u:p@h/INBOX", "neither imaps://, imap:// nor maildir:"),
+        ("mailbox_url", "/var/mail/returned", "neither imaps://, imap:// nor maildir:"),
+        ("mailbox_url", "imaps:u:p@h", "neither imaps://, imap:// nor maildir:"),
+        ("mailbox_url", "maildir:returned", "by its whole path"),
+        ("mailbox_url", "imaps://mail.example.org/INBOX", "no user or no password"),
+        ("mailbox_url", "imaps://u@mail.example.org/INBOX", "no user or no password"),
+        ("mailbox_url", "imaps://u:p%0d%0a@mail.example.org", "control character"),
+        ("mailbox_url", "imaps://u:p@", "no host"),
+        ("mailbox_url", "imaps://u:p@mail.example.org:port", "no host, or a port"),
+        ("mailbox_url", "imaps://u:p@mail.example.org:0", "no host, or a port"),
+        ("mailbox_url", "imaps://u:p@mail.example.org:65536", "no host, or a port"),
+        ("mailbox_url", "imaps://u:p@mail.example.org/IN%22BOX", "a folder with other signs"),
+        ("mailbox_url", "imap://u:p@mail.example.org/INBOX", "in clear"),
         ("now", "tomorrow", "not an instant with its zone"),
         ("now", "9999-12-31T23:59:59-12:00", "not an instant with its zone"),
         ("database_url", "mysql://h/x", "not a database this program knows"),
@@ -153,6 +168,10 @@ def test_a_file_that_is_no_toml_is_named_without_what_it_holds(tmp_path: Path, c
         {"database_url": "postgresql://u:hunter2@h:x/x"},
         {"doubt_retries": "hunter2"},
         {"mode": "hunter2"},
+        {"mailbox_url": "hunter2"},
+        {"mailbox_url": "imap://u:hunter2@mail.example.org"},
+        {"mailbox_url": "imaps://u:hunter2@mail.example.org:x/INBOX"},
+        {"mailbox_url": "imaps://u:hunter2%00@mail.example.org"},
     ],
 )
 def test_no_error_tells_a_value(tmp_path: Path, given: dict[str, str]) -> None:
@@ -192,3 +211,39 @@ def test_secrets_are_described_by_stars(tmp_path: Path) -> None:
 def test_the_allow_list_holds_addresses_and_domains_in_any_case() -> None:
     allowed = Settings(trial_allow=" Me@Example.com, @example.ORG ,,").allowed_in_trial
     assert allowed == {"me@example.com", "example.org"}
+
+
+@pytest.mark.parametrize(
+    ("url", "read"),
+    [
+        ("imaps://u:p@mail.example.org", MailboxUrl("imaps", "INBOX", "mail.example.org", 993, "u", "p")),
+        ("imaps://u:p@h.example:994/", MailboxUrl("imaps", "INBOX", "h.example", 994, "u", "p")),
+        (
+            "imaps://returns@clinic.example:p%40/%3A:s@h.example/Returned%20mail/new",
+            MailboxUrl("imaps", "Returned mail/new", "h.example", 993, "returns@clinic.example", "p@/::s"),
+        ),
+        ("imap://u:p@[::1]:1143/A", MailboxUrl("imap", "A", "::1", 1143, "u", "p")),
+        ("imap://u:p@localhost", MailboxUrl("imap", "INBOX", "localhost", 143, "u", "p")),
+        ("maildir:/var/mail/returned", MailboxUrl("maildir", "/var/mail/returned")),
+        ("maildir:///var/mail/returned", MailboxUrl("maildir", "/var/mail/returned")),
+    ],
+)
+def test_the_mailbox_is_an_imap_folder_or_a_maildir(tmp_path: Path, url: str, read: MailboxUrl) -> None:
+    assert read_mailbox_url(url) == read
+    assert read_settings({"AFTERCARE_MAILBOX_URL": url}, tmp_path).mailbox_url is not None
+    assert "p@/" not in repr(read_mailbox_url(url))
+
+
+def test_the_mailbox_may_come_from_a_file_and_is_shown_by_stars(tmp_path: Path) -> None:
+    (tmp_path / "mailbox").write_text("imaps://u:hunter2@mail.example.org\n")
+    settings = read_settings({"AFTERCARE_MAILBOX_URL_FILE": str(tmp_path / "mailbox")}, tmp_path)
+    rows = {row["setting"]: row["value"] for row in describe(settings)}
+    assert rows["AFTERCARE_MAILBOX_URL"] == "**********"
+    assert "hunter2" not in repr(settings)
+
+
+def test_stop_addresses_need_a_domain_and_somebody_who_reads_what_comes_there() -> None:
+    mailbox = SecretStr("maildir:/var/mail/returned")
+    assert Settings(bounce_domain="bounce.example.org").stop_domain is None
+    assert Settings(mailbox_url=mailbox).stop_domain is None
+    assert Settings(bounce_domain="bounce.example.org", mailbox_url=mailbox).stop_domain == "bounce.example.org"

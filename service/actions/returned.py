@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from service.actions import revise
+from service.actions import answer, revise
 from service.actions.revise import Who
 from service.domain.persons import fold_address
 from service.domain.reminder import MOVES, Reason, State
@@ -107,6 +107,10 @@ def take_in(connection: sa.Connection, signer: Signer, message: Returned, who: W
 
 def _find(connection: sa.Connection, signer: Signer, message: Returned, now: datetime) -> Found | None:
     report = message.report
+    stopping = answer.named(report.stop_subject) if report.kind is Kind.STOP else None
+    whose = returned.client(connection, stopping.client_id) if stopping else None
+    if whose is not None:
+        return Found(whose, None, "token", known=_known(connection, whose, message))
     pair, by = _by_token(connection, signer, report), "token"
     if pair is None:
         by = "message_id"

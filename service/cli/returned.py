@@ -13,7 +13,7 @@ import click
 from service.cli.options import actor, json_option, now_option, service_for, settings_for
 from service.cli.output import example, print_lines, print_table, say
 from service.domain.plain import words
-from service.errors import BadConfiguration
+from service.errors import BadConfiguration, BadInput, Unavailable
 
 if TYPE_CHECKING:
     from service.actions.returned import Meaning
@@ -32,17 +32,31 @@ _DOES = {
 
 @click.command(
     "returned",
-    epilog=example("aftercare returned bounce.eml --dry-run --json", "aftercare returned ~/Maildir/new/*"),
+    epilog=example(
+        "aftercare returned bounce.eml --dry-run --json",
+        "aftercare returned ~/Maildir/new/*",
+        "aftercare returned --fetch",
+    ),
 )
-@click.argument("files", type=click.Path(path_type=Path, allow_dash=True), nargs=-1, required=True)
+@click.argument("files", type=click.Path(path_type=Path, allow_dash=True), nargs=-1)
 @click.option("--dry-run", is_flag=True, help="Say what would happen, and write nothing; no database needed.")
+@click.option("--fetch", is_flag=True, help="Read what is new in AFTERCARE_MAILBOX_URL, as a worker does each minute.")
 @json_option
 @now_option
-def returned_command(files: tuple[Path, ...], dry_run: bool, json_: bool, now: str | None) -> None:
+def returned_command(files: tuple[Path, ...], dry_run: bool, fetch: bool, json_: bool, now: str | None) -> None:
     """Read returned messages: bounces, complaints, stops, replies; and do what follows.
 
     Only what carries our signed address can end reminders. The same message twice changes nothing more.
     """
+    if fetch == bool(files) or (fetch and dry_run):
+        raise BadInput(
+            "give files, or --fetch alone",
+            field="fetch" if fetch else "files",
+            next_step="See `aftercare returned -h`.",
+        )
+    if fetch:
+        _fetch(now, json_=json_)
+        return
     with _open(now, dry_run=dry_run) as (service, signer):
         lines = []
         for file in files:
@@ -56,6 +70,34 @@ def returned_command(files: tuple[Path, ...], dry_run: bool, json_: bool, now: s
         _show(lines)
         if dry_run:
             say("Nothing was written. Leave out --dry-run to act.")
+
+
+def _fetch(now: str | None, *, json_: bool) -> None:
+    """One round over the mailbox, by hand."""
+    from service.wiring import fetching
+
+    lines: list[dict[str, Any]] = []
+
+    def told(name: str, meaning: Meaning, problem: str) -> None:
+        lines.append(_document(name, meaning, problem))
+        if json_:
+            print_lines(lines[-1:])
+
+    with service_for(now) as service:
+        duty = fetching(service, actor())
+        if duty is None:
+            fix = "Set it to imaps://user:password@host/FOLDER or maildir:/path, or name files."
+            raise BadConfiguration("AFTERCARE_MAILBOX_URL is not set", field="AFTERCARE_MAILBOX_URL", next_step=fix)
+        fetched = duty.round(service.now(), told, by_hand=True)
+    if fetched is None:
+        fix = "Wait until it is done, five minutes at most."
+        raise Unavailable("a worker is reading the mailbox now", field="fetch", next_step=fix)
+    if not json_:
+        _show(lines)
+    if not lines:
+        say("Nothing new in the mailbox.")
+    if fetched.more:
+        say("There is more: run it again.")
 
 
 @contextmanager
@@ -152,7 +194,12 @@ def _document(file: str, meaning: Meaning, problem: str) -> dict[str, Any]:
 
 
 def _by_key(meaning: Meaning) -> dict[str, Any]:
-    """Without a database the key alone says that a signed address is ours, and of which e-mail."""
+    """Without a database the key alone says that a signed address is ours, and of which e-mail or client."""
+    from service.actions.answer import named
+
+    whose = named(meaning.report.stop_subject)
+    if whose is not None:
+        return {"client_id": whose.client_id, "verified": True, "found_by": "token"}
     subject = meaning.report.token_subject
     if subject is None or not subject.isdigit():
         return {}

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from service.mail import reports_text
-from service.mail.reports_machine import Manner, manner, sender_address
+from service.mail.reports_machine import Manner, answers_by_itself, manner, sender_address
 from service.mail.reports_mime import MESSAGES, Part, Unreadable, fields, header_words, read_message, text_of, walk
 from service.mail.reports_status import BounceClass, Recipient, address_of, read_feedback, read_status
 from service.mail.signing import Signer
@@ -38,6 +38,7 @@ class Report:
     """What a returned message says.
 
     token_subject: the e-mail's id as our signed envelope address names it, None without a token that verifies.
+    stop_subject: whom the signed stop address names that it was sent to, None if it was not.
     message_ids: of the returned original, or of what is answered; with <>. sender: the address it says it is from.
     sent_to: addresses it was sent to. All addresses in small letters but those of `recipients`. reason: one sentence
     without personal data.
@@ -46,6 +47,7 @@ class Report:
     kind: Kind
     recipients: tuple[Recipient, ...] = ()
     token_subject: str | None = None
+    stop_subject: str | None = None
     message_ids: tuple[str, ...] = ()
     sender: str = ""
     sent_to: tuple[str, ...] = ()
@@ -60,7 +62,12 @@ def read_report(raw: bytes, signer: Signer | None) -> Report:
     except Unreadable as error:
         return Report(Kind.UNKNOWN, reason=f"not read: {error}")
     sender, sent_to = sender_address(top), tuple(_addresses(top.all(*_ARRIVED)))
-    return replace(report, token_subject=_subject(around, signer), sender=sender, sent_to=sent_to)
+    report = replace(report, token_subject=_subject(around, signer), sender=sender, sent_to=sent_to)
+    stop = _stop_subject(sent_to, signer)
+    if stop is None or report.kind in (Kind.BOUNCE, Kind.COMPLAINT) or answers_by_itself(top):
+        return report
+    # Whoever has the address is believed, whatever the letter says: some mail programs write their own words.
+    return replace(report, kind=Kind.STOP, stop_subject=stop, reason="sent to a signed stop address")
 
 
 _ARRIVED = ("to", "cc", "delivered-to", "x-original-to", "envelope-to", "x-envelope-to", "x-delivered-to")
@@ -171,4 +178,11 @@ def _subject(around: list[str], signer: Signer | None) -> str | None:
         return None
     tokens = dict.fromkeys(found.lower() for value in around for found in _TOKEN.findall(value))
     subjects = {signer.read_bounce_local_part(token) for token in list(tokens)[:MOST_TOKENS]} - {None}
+    return subjects.pop() if len(subjects) == 1 else None
+
+
+def _stop_subject(sent_to: tuple[str, ...], signer: Signer | None) -> str | None:
+    """Whom the stop addresses name that it was sent to: None for none, or for two that differ."""
+    locals_ = [address.rpartition("@")[0] for address in sent_to]
+    subjects = {signer.read_stop_local_part(one) for one in locals_} - {None} if signer else set()
     return subjects.pop() if len(subjects) == 1 else None

@@ -41,24 +41,31 @@ def sender_address(top: Part) -> str:
     return address_of(value.rpartition("<")[2].partition(">")[0] if "<" in value else value).lower()
 
 
+def answers_by_itself(top: Part) -> bool:
+    """A vacation program says so (RFC 3834)."""
+    return _submitted(top).startswith("auto-replied")
+
+
+def _submitted(top: Part) -> str:
+    return top.get("auto-submitted").split(";")[0].split("(")[0].strip().lower()
+
+
 def manner(top: Part, subject: str, text: str) -> Manner:
     """By whom, and what for. subject, text: as people read them.
 
     A stop alone wins over most signs of a program: mail programs send it at the click of a button.
     """
-    submitted = top.get("auto-submitted").split(";")[0].split("(")[0].strip().lower()
+    submitted = _submitted(top)
     local_part = sender_address(top).partition("@")[0]
     null = top.get("return-path").strip() == "<>"
     if _is_bounce(top, subject, text, (local_part, submitted, null)):
         return Manner.BOUNCE
-    answered = submitted.startswith("auto-replied")
-    if _wants_stop(subject, text) and local_part and not null and not answered and not _DAEMON.fullmatch(local_part):
+    person = local_part and not null and not _DAEMON.fullmatch(local_part)
+    if person and _wants_stop(subject, text) and not answers_by_itself(top):
         return Manner.STOP
     if submitted not in ("", "no") or _is_automatic(top, subject, local_part):
         return Manner.AUTOMATIC
-    if null or not local_part or _DAEMON.fullmatch(local_part):
-        return Manner.UNKNOWN
-    return Manner.PERSON
+    return Manner.PERSON if person else Manner.UNKNOWN
 
 
 def _is_bounce(top: Part, subject: str, text: str, envelope: tuple[str, str, bool]) -> bool:

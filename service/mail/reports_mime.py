@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from html import unescape
 
-MOST_BYTES = 5 * 1024 * 1024
+MOST_BYTES = 10 * 1024 * 1024
 MOST_PARTS = 100
 MOST_DEPTH = 10
 MOST_HEADER_LINES = 2000

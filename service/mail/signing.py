@@ -71,14 +71,28 @@ class Signer:
 
     def bounce_local_part(self, subject: str, mailbox: str = "bounces") -> str:
         """The local part of an envelope sender: <mailbox>+<token>, at most 64 characters, safe where case is lost."""
+        return self._local_part("bounce", mailbox, subject)
+
+    def read_bounce_local_part(self, local_part: str) -> str | None:
+        """The subject of a local part made here, whatever became of its case; None for any other."""
+        return self._read_local_part("bounce", local_part)
+
+    def stop_local_part(self, subject: str) -> str:
+        """The local part of a stop address: stop+<token>. Nothing but a stop opens it."""
+        return self._local_part("stop address", "stop", subject)
+
+    def read_stop_local_part(self, local_part: str) -> str | None:
+        """Like `read_bounce_local_part`, for a stop address."""
+        return self._read_local_part("stop address", local_part)
+
+    def _local_part(self, use: str, mailbox: str, subject: str) -> str:
         name, key = self._ring[0]
-        local_part = f"{mailbox}+{name}{_base32(_sealed(key, 'bounce', _bytes(subject, _BOUNCE_SUBJECT)))}"
+        local_part = f"{mailbox}+{name}{_base32(_sealed(key, use, _bytes(subject, _BOUNCE_SUBJECT)))}"
         if len(local_part) > 64:
             raise ValueError("a local part has at most 64 characters: choose a shorter mailbox name")
         return local_part
 
-    def read_bounce_local_part(self, local_part: str) -> str | None:
-        """The subject of a local part made here, whatever became of its case; None for any other."""
+    def _read_local_part(self, use: str, local_part: str) -> str | None:
         token = local_part.rpartition("+")[2].lower()
         if not re.fullmatch(r"[a-z2-7]{10,62}", token):
             return None
@@ -86,7 +100,7 @@ class Signer:
             sealed = b32decode(token[1:].upper() + "=" * (-len(token[1:]) % 8))
         except ValueError:
             return None
-        return self._opened(token[0], "bounce", sealed) if _base32(sealed) == token[1:] else None
+        return self._opened(token[0], use, sealed) if _base32(sealed) == token[1:] else None
 
     def mac(self, use: str, text: str) -> str:
         """A proof that this installation wrote `text` for this use: 64 hexadecimal digits, by the newest key."""
@@ -97,7 +111,11 @@ class Signer:
         proofs = (
             digest(_derived(key, f"prove {_checked(use)}"), text.encode(), "sha256").hex() for _, key in self._ring
         )
-        return any([compare_digest(proof.encode(), mac.encode("utf-8", "replace")) for proof in proofs])
+        return any(compare_digest(proof.encode(), mac.encode("utf-8", "replace")) for proof in proofs)
+
+    def keys(self, use: str) -> tuple[bytes, ...]:
+        """A key of 32 bytes for this use from each of the ring, newest first: for what is hidden and read again."""
+        return tuple(_derived(key, f"keep {_checked(use)}") for _, key in self._ring)
 
     def _opened(self, name: str, use: str, sealed: bytes) -> str | None:
         """Decrypts, then proves the plain bytes (a synthetic IV, as in RFC 5297); constant time for each key."""

@@ -15,12 +15,21 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from service.errors import BadConfiguration
-from service.settings.checks import LOOPBACK, PREFIX, check_together, variable
+from service.settings.checks import PREFIX, check_together, variable
+from service.settings.mailbox_url import LOOPBACK
 
 FILE = "aftercare.toml"
 __all__ = ["LOOPBACK", "Settings", "describe", "read_settings", "without_password"]
 
-SECRETS = ("relay_password", "secret_key", "database_url", "alert_webhook", "heartbeat_url", "backup_key")
+SECRETS = (
+    "relay_password",
+    "secret_key",
+    "database_url",
+    "alert_webhook",
+    "heartbeat_url",
+    "backup_key",
+    "mailbox_url",
+)
 _IN_SECONDS = ("_seconds", "_timeout")
 
 
@@ -67,6 +76,13 @@ class Settings(BaseModel):
         default=None,
         description="domain of signed envelope addresses, where returned mail comes to; none: no such",
     )
+    mailbox_url: SecretStr | None = Field(
+        default=None,
+        description="where returned mail is read: imaps://user:password@host/FOLDER or maildir:/path; none: by hand",
+    )
+    mailbox_ca_file: Path | None = Field(
+        default=None, description="certificate authority of the mailbox; none: the system's"
+    )
     secret_key: SecretStr | None = Field(
         default=None, description="signs links and Message-IDs; comma-separated, newest first"
     )
@@ -79,6 +95,11 @@ class Settings(BaseModel):
     digest_to: str | None = Field(default=None, description="address of the morning digest; none: no digest")
     backup_key: SecretStr | None = Field(default=None, description="encrypts backups; keep a copy elsewhere")
     bind: str = Field(default="127.0.0.1:8025", description="address and port of the pages")
+    trust_proxy: str | None = Field(
+        default=None,
+        description="address of the web server in front (several: commas), alone believed as to X-Forwarded-*; "
+        "none: 127.0.0.1",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="least level that is logged"
     )
@@ -99,9 +120,19 @@ class Settings(BaseModel):
         return self.mode == "live"
 
     @property
+    def stop_domain(self) -> str | None:
+        """The domain of clients' own stop addresses: only where somebody reads what comes there."""
+        return self.bounce_domain if self.mailbox_url is not None else None
+
+    @property
     def allowed_in_trial(self) -> frozenset[str]:
         """Addresses and domains (without @) that may receive real mail in trial mode, in small letters."""
         return frozenset(word.strip().lower().lstrip("@") for word in self.trial_allow.split(",") if word.strip())
+
+    @property
+    def trusted_proxies(self) -> list[str]:
+        """Addresses and networks from which X-Forwarded-* is believed."""
+        return [word.strip() for word in (self.trust_proxy or "127.0.0.1").split(",") if word.strip()]
 
 
 def read_settings(environment: dict[str, str] | None = None, folder: Path | None = None) -> Settings:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
+from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
 from service.errors import BadConfiguration
+from service.settings.mailbox_url import LOOPBACK, read_mailbox_url
 
 if TYPE_CHECKING:
     from service.settings import Settings
 
 PREFIX = "AFTERCARE_"
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _HOST = r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?"
 _PUBLIC = rf"(?=.{{1,300}}\Z)https://{_HOST}(?::\d{{1,5}})?(?:/[A-Za-z0-9._~/-]*)?"
 _DATABASES = ("sqlite:///", "postgresql://", "postgresql+psycopg://")
@@ -38,8 +39,10 @@ def check_together(settings: Settings) -> None:
         address = getattr(settings, name)
         if address is not None and not re.fullmatch(r"https?://[^/\s@]+(/\S*)?", address.get_secret_value()):
             raise _wrong(name, "is not an http(s):// address", "Copy it from the service that gave it to you.")
+    _check_proxies(settings.trusted_proxies)
     if settings.bounce_domain is not None and not re.fullmatch(rf"(?=.{{1,190}}\Z){_HOST}", settings.bounce_domain):
         raise _wrong("bounce_domain", "is not a domain", "Write it like bounces.clinic.example.")
+    _check_mailbox(settings)
     if settings.digest_to is not None and not re.fullmatch(r"[^@\s<>]+@[^@\s<>]+", settings.digest_to):
         raise _wrong("digest_to", "is not an address", "Write it like owner@example.org.")
     if settings.now is not None and settings.live:
@@ -50,6 +53,17 @@ def check_together(settings: Settings) -> None:
 
 def _wrong(name: str, problem: str, next_step: str) -> BadConfiguration:
     return BadConfiguration(f"{variable(name)} {problem}", field=variable(name), next_step=next_step)
+
+
+def _check_proxies(words: list[str]) -> None:
+    for word in words:
+        try:
+            network = ip_network(word)
+        except ValueError:
+            fix = "Write it like 127.0.0.1, or 10.0.0.0/24; several with commas."
+            raise _wrong("trust_proxy", f"{word[:60]!r} is no address and no network", fix) from None
+        if network.prefixlen < (8 if network.version == 4 else 32):
+            raise _wrong("trust_proxy", f"{word} would believe strangers", "Name the web server's own address.")
 
 
 def _check_database(settings: Settings) -> None:
@@ -63,6 +77,16 @@ def _check_database(settings: Settings) -> None:
     port = re.fullmatch(r"(\[[^\]]*\]|[^:/]*):(.*)", place.partition("/")[0])
     if port and not port[2].isdecimal():
         raise _wrong("database_url", "has no number as its port", "Several hosts go like ?host=a:5432&host=b:5432.")
+
+
+def _check_mailbox(settings: Settings) -> None:
+    if settings.mailbox_url is None:
+        return
+    fix = "Write imaps://user:password@mail.example.org/INBOX or maildir:/path; imap:// only to this machine."
+    try:
+        read_mailbox_url(settings.mailbox_url.get_secret_value())
+    except ValueError as error:
+        raise _wrong("mailbox_url", str(error), fix) from None
 
 
 def _is_instant(raw: str) -> bool:

@@ -58,6 +58,11 @@ def by_id(connection: sa.Connection, email_id: int) -> tuple[Email, Client] | No
     return _pair(connection.execute(_BOTH.where(emails.c.id == email_id)).first())
 
 
+def client(connection: sa.Connection, client_id: int) -> Client | None:
+    found = connection.execute(sa.select(*_CLIENT).where(clients.c.id == client_id)).first()
+    return None if found is None else Client._make(found)
+
+
 def by_message_id(
     connection: sa.Connection, message_ids: Collection[str], addresses: Collection[str]
 ) -> tuple[Email, Client] | None:

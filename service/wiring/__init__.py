@@ -15,21 +15,26 @@ from service.errors import BadConfiguration
 from service.settings import Settings
 from service.store.engine import Store, make_private
 from service.store.schema import require_current
+from service.wiring.mailbox import fetching, mailbox_address
 from service.wiring.post import post_office, relay_address
-from service.wiring.readiness import bind_address, public_hosts, require_ready, warn_if_earlier
-from service.wiring.work import delivery, digest_duty, watch, worker_lock
+from service.wiring.readiness import bind_address, desk_url, public_hosts, require_ready, warn_if_earlier
+from service.wiring.work import delivery, digest_duty, shelf, watch, worker_lock
 
 __all__ = [
     "Service",
     "bind_address",
     "delivery",
+    "desk_url",
     "digest_duty",
+    "fetching",
+    "mailbox_address",
     "open_service",
     "post_office",
     "public_hosts",
     "read_instant",
     "relay_address",
     "require_ready",
+    "shelf",
     "warn_if_earlier",
     "watch",
     "worker_lock",

@@ -13,7 +13,7 @@ from typing import Literal
 from service.clock import MOST, wall_clock
 from service.errors import AftercareError
 from service.settings import Settings
-from service.wiring import open_service, relay_address
+from service.wiring import Service, mailbox_address, open_service, relay_address
 from service.wiring.readiness import require_ready
 
 State = Literal["green", "yellow", "red"]
@@ -38,6 +38,7 @@ def examine(settings: Settings) -> list[Found]:
         ("database", _database),
         ("words and clinics", _ready),
         ("mail relay", _relay),
+        ("returned mail", _returned),
         ("web address", _web),
         ("watching", _watching),
     )
@@ -95,6 +96,23 @@ def _ready(settings: Settings) -> Iterator[Found]:
             yield Found("ready for live mode", state, error.message, error.next_step or "")
         else:
             yield Found("ready for live mode", "green", "clinics are complete, texts are approved")
+        yield from _pages(service)
+
+
+def _pages(service: Service) -> Iterator[Found]:
+    """Words of the page of the day that live mode would not show."""
+    from service.actions.words import unapproved_pages  # noqa: PLC0415
+    from service.store import clinics  # noqa: PLC0415
+
+    with service.store.read() as connection:
+        silent = [
+            f"clinic {clinic.id}: {text.protocol}/{text.name} ({text.language})"
+            for clinic in clinics.every(connection)
+            for text in unapproved_pages(connection, service.catalogue, clinic)
+        ]
+    if silent and service.settings.public_url is not None:
+        words = f"not approved, so on their days a live page shows how to reach the clinic only: {'; '.join(silent)}"
+        yield Found("page of the day", "yellow", words, "A clinician approves them: `aftercare texts approve …`.")
 
 
 def _relay(settings: Settings) -> Iterator[Found]:
@@ -119,6 +137,29 @@ def _relay(settings: Settings) -> Iterator[Found]:
     yield Found("mail relay", "green", f"{settings.relay_host} answers {how[settings.relay_tls]}, {who}")
     fix = "Ask your mail provider; SPF, DKIM and DMARC are set there."
     yield Found("sender's domain", "yellow", "whether receivers trust it cannot be seen from here", fix)
+
+
+def _returned(settings: Settings) -> Iterator[Found]:
+    from service.actions.fetching import last_round  # noqa: PLC0415
+    from service.mail.mailbox import open_mailbox  # noqa: PLC0415
+
+    name, address = "returned mail", mailbox_address(settings)
+    if address is None:
+        yield Found(name, "yellow", "no mailbox: nobody reads what comes back", "Set AFTERCARE_MAILBOX_URL.")
+        return
+    open_mailbox(address, looking=True).close()
+    with open_service(settings) as service, service.store.read() as connection:
+        read_at, trouble = last_round(connection)
+    said = f"last read at {read_at}" if read_at else "it was not read yet"
+    if trouble:
+        yield Found(name, "red", f"it answers here, but not to a worker: {trouble}", "See that worker's log.")
+    elif settings.bounce_domain is None:
+        fix = "Set AFTERCARE_BOUNCE_DOMAIN: without signed addresses no bounce is proven."
+        yield Found(name, "yellow", f"the mailbox answers, {said}", fix)
+    elif not read_at:
+        yield Found(name, "yellow", f"the mailbox answers, {said}", "Start a worker: it reads it every minute.")
+    else:
+        yield Found(name, "green", f"the mailbox answers, {said}")
 
 
 def _web(settings: Settings) -> Iterator[Found]:

@@ -41,19 +41,33 @@ def require_ready(service: Service) -> None:
 
 
 def bind_address(settings: Settings) -> tuple[str, int]:
-    """Host and port of the pages. Raises BadConfiguration for an address others could reach without https."""
+    """Host and port of the pages. Raises BadConfiguration for an address others could reach without https.
+
+    Other machines may be let in only through a web server with https whose word about them can be believed.
+    """
     host, _, port = settings.bind.rpartition(":")
     if not host or not port.isdigit() or not 0 <= int(port) <= 65535:
         raise BadConfiguration(
             f"{settings.bind!r} is not HOST:PORT", field="AFTERCARE_BIND", next_step="Write it like 127.0.0.1:8025."
         )
-    if host.strip("[]") not in LOOPBACK:
+    if host.strip("[]") not in LOOPBACK and settings.public_url is None:
         raise BadConfiguration(
-            f"AFTERCARE_BIND={settings.bind} would show clients' mail to other machines without https",
+            f"AFTERCARE_BIND={settings.bind} would show clients' data to other machines without https",
             field="AFTERCARE_BIND",
-            next_step="Bind to 127.0.0.1 and put a web server with https in front.",
+            next_step="Bind to 127.0.0.1, or set AFTERCARE_PUBLIC_URL and AFTERCARE_TRUST_PROXY.",
+        )
+    if host.strip("[]") not in LOOPBACK and settings.trust_proxy is None:
+        raise BadConfiguration(
+            f"with AFTERCARE_BIND={settings.bind} anybody could say where they come from",
+            field="AFTERCARE_TRUST_PROXY",
+            next_step="Name the address of the web server with https in front, or bind to 127.0.0.1.",
         )
     return host.strip("[]"), int(port)
+
+
+def desk_url(settings: Settings, path: str) -> str:
+    """A page of the desk as a whole address: for a link that somebody opens in a browser. path: from / on."""
+    return f"{(settings.public_url or f'http://{settings.bind}').rstrip('/')}{path}"
 
 
 def public_hosts(settings: Settings) -> frozenset[str]:

@@ -14,6 +14,7 @@ from service.errors import NotAllowed
 if TYPE_CHECKING:
     from service.actions.deliver import Delivery, Route
     from service.actions.digest_mail import DigestDuty
+    from service.actions.shelf import Shelf
     from service.actions.watch import Watch
     from service.wiring import Service
 
@@ -40,17 +41,23 @@ def worker_lock(service: Service, *, alone: bool) -> Iterator[str]:
         lock.close()
 
 
+def shelf(service: Service) -> Shelf:
+    """The words that count in this mode: approved ones, in trial mode drafts too."""
+    from service.actions.shelf import Shelf  # noqa: PLC0415
+
+    return Shelf(service.catalogue, drafts_count=not service.settings.live)
+
+
 def delivery(service: Service, route: Route, worker: str) -> Delivery:
     """A worker's delivery over this service's store, words and relay."""
     from service.actions.book import Rules  # noqa: PLC0415
     from service.actions.deliver import Delivery  # noqa: PLC0415
     from service.actions.prepare import Preparer  # noqa: PLC0415
-    from service.actions.shelf import Shelf  # noqa: PLC0415
     from service.actions.upkeep import Upkeep, free_locks  # noqa: PLC0415
     from service.actions.writing import Writer  # noqa: PLC0415
 
     settings = service.settings
-    shelf = Shelf(service.catalogue, drafts_count=not settings.live)
+    writer = Writer(service.signer, settings.public_url, settings.stop_domain)
 
     def lost_workers(names: Sequence[str]) -> Sequence[str]:
         # Other machines' locks cannot be seen from here; on PostgreSQL only the lease counts.
@@ -58,7 +65,7 @@ def delivery(service: Service, route: Route, worker: str) -> Delivery:
 
     return Delivery(
         store=service.store,
-        preparer=Preparer(shelf, Writer(service.signer, settings.public_url), _return_address(service)),
+        preparer=Preparer(shelf(service), writer, _return_address(service)),
         upkeep=Upkeep(dict(service.catalogue.protocols), settings.doubt_retries, lost_workers),
         route=route,
         rules=Rules(

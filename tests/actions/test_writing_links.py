@@ -6,14 +6,16 @@ import asyncio
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from service.actions import hello
-from service.actions.answer import NOT_ME, STOP, link_of, read_link
+from service.actions.answer import CHECK_IN, NOT_ME, STOP, TODAY, link_of, named, read_link
 from service.actions.writing import Writer
 from service.clock import stopped_at
 from service.mail.signing import Signer, new_key
+from service.store import clinics
 from service.store.engine import Store
 from service.store.tables import emails
 from tests.support.scripted_relay import AcceptAndDrop, Accepted, ScriptedRelay
@@ -142,3 +144,130 @@ def test_the_public_address_may_have_a_path(world: World, public_url: str) -> No
     with ScriptedRelay() as relay:
         tick(world, relay, "2026-11-21 10:00", linking(public_url))
     assert stop_url(relay.log[0]).startswith("https://clinic.example/notes/s/")
+
+
+DOMAIN = "bounce.northgate.org"
+
+
+def stopping(public_url: str | None = None, domain: str | None = DOMAIN, *keys: bytes) -> Writer:
+    return Writer(Signer(keys or [KEY]), public_url, domain)
+
+
+def stop_address(message: Accepted) -> str:
+    found = re.search(r"<mailto:([^?>]*)\?subject=Stop>", _stops(message))
+    assert found
+    return found[1]
+
+
+def test_where_returned_mail_is_read_each_client_has_a_stop_address_of_their_own(world: World) -> None:
+    for name in ("Sam Reed", "Ann Other"):
+        world.treat(world.client(name), "2026-11-20")
+    with ScriptedRelay() as relay:
+        tick(world, relay, "2026-11-21 10:00", stopping())
+        mine = {message.rcpt_to[0]: stop_address(message) for message in relay.log}
+        for message in relay.log:
+            address = stop_address(message)
+            assert f'href="mailto:{address}?subject=Stop"' in html_of(message)
+            assert f"mailto:{address}?subject=Stop" in text_of(message).splitlines()
+            assert "List-Unsubscribe-Post" not in read(message)
+    assert len(set(mine.values())) == 2
+    for row in world.rows(emails.c.state == "sent"):
+        local_part, _, domain = mine[_address(row)].partition("@")
+        assert domain == DOMAIN
+        assert len(local_part) <= 64
+        assert named(Signer([KEY]).read_stop_local_part(local_part)) == link_of(row.client_id, _address(row))
+    assert len({row.shared_id for row in world.rows(emails.c.state == "sent")}) == 1
+
+
+def _address(row: Any) -> str:
+    return str(json.loads(row.facts)["to_address"])
+
+
+def test_with_a_public_address_the_button_is_a_link_and_the_header_has_both(world: World) -> None:
+    world.treat(world.client(), "2026-11-20")
+    with ScriptedRelay() as relay:
+        tick(world, relay, "2026-11-21 10:00", stopping(PUBLIC))
+    (message,) = relay.log
+    assert re.fullmatch(rf"<{PUBLIC}/s/[^>]*>, <mailto:stop\+[a-z2-7]*@{DOMAIN}\?subject=Stop>", _stops(message))
+    assert read(message)["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    assert "mailto:" not in html_of(message) + text_of(message)
+
+
+@pytest.mark.parametrize(
+    "then", [stopping(None, None), stopping(None, "elsewhere.example"), stopping(None, DOMAIN, new_key())]
+)
+def test_a_repeat_in_doubt_has_the_same_stop_address_whatever_was_set_meanwhile(world: World, then: Writer) -> None:
+    world.treat(world.client(), "2026-11-20")
+    with ScriptedRelay(when("dot", AcceptAndDrop())) as relay:
+        tick(world, relay, "2026-11-21 10:00", stopping())
+        tick(world, relay, "2026-11-21 10:31", then)
+        first, second = relay.log
+    assert first.data == second.data
+    assert stop_address(first).endswith(DOMAIN)
+
+
+def test_an_e_mail_in_doubt_from_before_there_were_stop_addresses_is_repeated_as_it_was(world: World) -> None:
+    world.treat(world.client(), "2026-11-20")
+    with ScriptedRelay(when("dot", AcceptAndDrop())) as relay:
+        tick(world, relay, "2026-11-21 10:00", linking(None))
+        tick(world, relay, "2026-11-21 10:31", stopping())
+        first, second = relay.log
+    assert first.data == second.data
+    assert stop_address(first) == "desk@northgate-clinic.org"
+
+
+@pytest.mark.parametrize(
+    ("settings", "domain"),
+    [
+        ({"bounce_domain": DOMAIN}, "northgate-clinic.org"),
+        ({"bounce_domain": DOMAIN, "mailbox_url": "maildir:/var/mail/returned"}, DOMAIN),
+    ],
+)
+def test_the_settings_decide_whose_a_stop_address_is(
+    store: Store, tmp_path: Path, settings: dict[str, str], domain: str
+) -> None:
+    world = make_world(store, tmp_path, **settings)
+    world.treat(world.client(), "2026-11-20")
+    with ScriptedRelay() as relay:
+        world.tick(relay, "2026-11-21 10:00")
+    assert stop_address(relay.log[0]).endswith(f"@{domain}")
+
+
+def pages(message: Accepted) -> list[str]:
+    """The letters of the pages that an e-mail links to, in the order of its text."""
+    in_text = re.findall(rf"{PUBLIC}/([a-z])/[A-Za-z0-9_-]{{40}}", text_of(message))
+    assert sorted(in_text) == sorted(re.findall(rf'href="{PUBLIC}/([a-z])/', html_of(message)))
+    return in_text
+
+
+def test_reminders_and_notes_link_to_the_check_in_and_the_day_behind_the_phone_and_a_hello_does_not(
+    world: World,
+) -> None:
+    client = world.client()
+    with world.store.write() as connection:
+        hello.say_hello(connection, world.clinic, client, at("2026-11-20 16:00"))
+    world.treat(client, "2026-11-20")
+    with ScriptedRelay() as relay:
+        for now in ("2026-11-20 16:00", "2026-11-21 10:00", "2026-11-25 08:00", "2026-11-25 12:00"):
+            tick(world, relay, now, linking())
+        first, *others = relay.log
+        assert pages(first) == ["s"]
+        for message in others:
+            assert pages(message) == ["c", "t", "s"]
+            assert text_of(message).index("01632") < text_of(message).index(f"{PUBLIC}/c/")
+        token = re.search(rf"{PUBLIC}/c/(\S+)", text_of(others[0]))
+        assert token
+        assert read_link(Signer([KEY]), CHECK_IN, token[1]) == link_of(client, "sam@example.com")
+        assert read_link(Signer([KEY]), STOP, token[1]) is None
+        assert read_link(Signer([KEY]), TODAY, token[1]) is None
+
+
+@pytest.mark.parametrize("field", ["check_in", "phone"])
+def test_without_a_check_in_or_a_phone_to_stand_before_it_no_e_mail_links_to_one(world: World, field: str) -> None:
+    world.treat(world.client(), "2026-11-20")
+    with ScriptedRelay() as relay:
+        with world.store.write() as connection:
+            clinics.change(connection, world.clinic.id, {field: False if field == "check_in" else ""})
+        tick(world, relay, "2026-11-21 10:00", linking())
+    sent = [pages(message) for message in relay.log]
+    assert sent == ([["t", "s"]] if field == "check_in" else [])

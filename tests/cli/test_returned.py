@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from service.actions.answer import link_of, write_links
 from service.cli.options import service_for
 from service.mail.signing import Signer, load_or_make_key
 from service.store import clinics
@@ -113,3 +114,52 @@ def test_what_nobody_can_read_is_unknown(bare: CommandLine, raw: bytes) -> None:
 
 def test_no_file_is_bad_usage(bare: CommandLine) -> None:
     assert bare.refusal("returned")["status"] == 2
+
+
+def maildir(cli: CommandLine, **messages: bytes) -> dict[str, str]:
+    """The setting of a Maildir with these messages."""
+    for part in ("new", "cur", "tmp"):
+        (cli.folder / "returned" / part).mkdir(parents=True, exist_ok=True)
+    for name, raw in messages.items():
+        (cli.folder / "returned" / "new" / name).write_bytes(raw)
+    return {"mailbox_url": f"maildir:{cli.folder}/returned", "bounce_domain": "bounce.example.org"}
+
+
+def test_fetch_does_one_round_and_prints_the_lines_of_files(either: CommandLine) -> None:
+    email_id, local_part = sent_email(either)
+    person = letter("desk@northgate-clinic.org", "Re: hello", "It hurts.")
+    settings = maildir(either, m1=delivery_report(local_part), m2=person)
+    lines = either.lines("returned", "--fetch", **settings)
+    assert [(line["file"], line["kind"], line["does"]) for line in lines] == [
+        ("m1", "bounce", ["bounced", "call", "suppress"]),
+        ("m2", "human", ["call"]),
+    ]
+    assert all(list(line) == KEYS for line in lines)
+    assert lines[0]["email_id"] == email_id
+    assert sorted(path.name for path in (either.folder / "returned/cur").iterdir()) == ["m1:2,S", "m2:2,"]
+    again = either("returned", "--fetch", **settings)
+    assert (again.status, "Nothing new" in again.err) == (0, True)
+    assert [row["actor"].partition(":")[0] for row in either.lines("audit") if row["action"] == "returned mail"] == [
+        "cli",
+        "cli",
+    ]
+
+
+def test_fetch_needs_a_mailbox_and_stands_alone(cli: CommandLine) -> None:
+    assert cli.refusal("returned", "--fetch")["field"] == "AFTERCARE_MAILBOX_URL"
+    settings = maildir(cli)
+    for words in (["--fetch", "--dry-run"], ["--fetch", "bounce.eml"]):
+        assert cli.refusal("returned", *words, **settings)["status"] == 2
+    (cli.folder / "returned/new").rmdir()
+    error = cli.refusal("returned", "--fetch", **settings)
+    assert (error["status"], error["code"], error["field"]) == (1, "unavailable", "AFTERCARE_MAILBOX_URL")
+
+
+def test_without_a_database_the_key_alone_tells_whose_a_stop_is(bare: CommandLine) -> None:
+    signer = Signer(load_or_make_key(bare.folder / "data" / "secret.key"))
+    link = write_links(signer, ("", "bounce.example.org"), link_of(17, "sam@example.com"), ["stop_mailto"])[
+        "stop_mailto"
+    ]
+    raw = letter(link.removeprefix("mailto:").partition("?")[0], "Stop")
+    (line,) = bare.lines("returned", file(bare, "stop.eml", raw), "--dry-run")
+    assert (line["kind"], line["client_id"], line["verified"], list(line)) == ("stop", 17, True, KEYS)

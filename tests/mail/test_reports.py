@@ -286,3 +286,50 @@ def test_no_word_beside_a_status_that_is_not_dead_makes_it_hard(words: str) -> N
 def test_what_a_report_says_about_itself_names_nobody() -> None:
     for name in EXPECTED:
         assert "@" not in read(raw(name)).reason
+
+
+STOP_AT = f"{SIGNER.stop_local_part('whose')}@bounce.example.org"
+
+
+@pytest.mark.parametrize(
+    "letter",
+    [
+        f"From: sam@example.com\nTo: {STOP_AT}\nSubject: Stop\n\n",
+        f"From: sam@example.com\nTo: <{STOP_AT.upper()}>\nSubject: Hola\n\nNo quiero m=C3=A1s correos.",
+        f"From: sam@example.com\nTo: Northgate <desk@clinic.example>\nX-Original-To: {STOP_AT}\n\nMy head is red.",
+        f"From: sam@example.com\nTo: {STOP_AT}\nAuto-Submitted: auto-generated\n\n",
+        f"From: sam@example.com\nTo: {STOP_AT}\nPrecedence: bulk\n\n",
+        f"Return-Path: <>\nTo: {STOP_AT}\n\n",
+    ],
+)
+def test_whatever_comes_to_a_signed_stop_address_is_a_stop(letter: str) -> None:
+    report = read(letter.encode())
+    assert (report.kind, report.stop_subject) == ("stop", "whose")
+    assert read_report(letter.encode(), None).stop_subject is None
+
+
+@pytest.mark.parametrize(
+    ("letter", "kind"),
+    [
+        (f"From: sam@example.com\nTo: {STOP_AT}\nAuto-Submitted: auto-replied (vacation)\n\nAway.", "auto_reply"),
+        (f"From: mailer-daemon@example.com\nTo: {STOP_AT}\nX-Failed-Recipients: sam@example.com\n\nfailed", "bounce"),
+        (f"From: sam@example.com\nTo: {STOP_AT.replace('@', 'a@')}\n\nMy head is red.", "human"),
+        (f"From: sam@example.com\nTo: desk@clinic.example\n\nSubject: {STOP_AT}", "human"),
+        (f"From: sam@example.com\nTo: stop+{TOKEN.decode().partition('+')[2]}@bounce.example.org\n\nHello.", "human"),
+        (
+            f"From: sam@example.com\nTo: {STOP_AT}, {SIGNER.stop_local_part('another')}@bounce.example.org\n\nHello.",
+            "human",
+        ),
+    ],
+)
+def test_no_other_letter_is(letter: str, kind: str) -> None:
+    report = read(letter.encode())
+    assert (report.kind, report.stop_subject) == (kind, None)
+
+
+def test_the_stop_address_in_a_returned_original_proves_nothing() -> None:
+    returned = raw("postfix_unknown_user").replace(
+        b"Message-ID:", f"List-Unsubscribe: <mailto:{STOP_AT}>\nMessage-ID:".encode()
+    )
+    assert STOP_AT.encode() in returned
+    assert (read(returned).kind, read(returned).stop_subject) == ("bounce", None)

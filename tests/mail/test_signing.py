@@ -104,6 +104,18 @@ def test_a_message_id_is_stable_opaque_and_the_rows_own() -> None:
         SIGNER.message_id(17, "", "clinic.example>\r\nBcc: x")
 
 
+def test_a_stop_address_opens_a_stop_and_nothing_else() -> None:
+    subject = "0000000001a3f09b2"
+    stop, bounce = SIGNER.stop_local_part(subject), SIGNER.bounce_local_part(subject)
+    assert re.fullmatch(r"stop\+[a-z2-7]{48}", stop)
+    assert SIGNER.stop_local_part(subject) == stop
+    assert SIGNER.read_stop_local_part(stop.upper()) == subject
+    assert (SIGNER.read_bounce_local_part(stop), SIGNER.read_stop_local_part(bounce)) == (None, None)
+    assert SIGNER.read_token("stop", stop.removeprefix("stop+")) is None
+    assert Signer([b"another key of enough bytes.......", *[NEW]]).read_stop_local_part(stop) == subject
+    assert Signer([OLD]).read_stop_local_part(stop) is None
+
+
 def test_uses_do_not_share_a_key() -> None:
     assert len({signing._derived(NEW, use) for use in ("message-id", "prove link stop", "hide link stop")}) == 3
     assert digest(NEW, b"17", "sha256")[:12] not in urlsafe_b64decode(SIGNER.token("stop", "17")[1:] + "==")

@@ -31,12 +31,14 @@ class Browser:
 
     def get(self, path: str, **more: Any) -> Response:
         response: Response = self.http.get(path, **more)
+        assert response.status_code < 500, response.text
         found = re.search(r'name="csrf" value="([0-9a-f]{64})"', response.text)
         self.csrf = found[1] if found else self.csrf
         return response
 
     def post(self, path: str, data: dict[str, Any] | None = None, **more: Any) -> Response:
         response: Response = self.http.post(path, data={"csrf": self.csrf, **(data or {})}, **more)
+        assert response.status_code != 500, response.text
         return response
 
     def after(self, response: Response) -> str:

@@ -1,7 +1,8 @@
-"""A Postfix (and its Dovecot for passwords) of a test's own: own folder, own ports, loopback only, never the system's.
+"""A Postfix and a Dovecot of a test's own: own folder, own ports, loopback only, never the system's.
 
-It takes mail for patients.example.org into Maildirs, refuses unknown users at RCPT, and sends nothing anywhere else.
-Needs Debian's `postfix`, `dovecot-core` and root, as Postfix does.
+Postfix takes mail for patients.example.org into Maildirs, refuses unknown users at RCPT (on one port only later, by a
+report to the sender), and sends nothing anywhere else. Dovecot knows the password, and shows over IMAP what comes back
+to bounce.example.org and to the clinic's desk. Needs Debian's `postfix`, `dovecot-imapd` and root, as Postfix does.
 """
 
 from __future__ import annotations
@@ -53,17 +54,27 @@ _AS_ROOT = frozenset({"virtual"})
 
 @dataclass(frozen=True)
 class Postfix:
-    """plain: port without TLS. secure: STARTTLS and a password are required. ca_file: who signed its certificate."""
+    """plain: port without TLS. secure: STARTTLS and a password are required. ca_file: who signed its certificate.
+
+    late: port without TLS that takes mail for unknown users too, and sends it back. imaps: Dovecot's port.
+    """
 
     folder: Path
     plain: int
     secure: int
+    late: int
+    imaps: int
     ca_file: Path
 
     def mailbox(self, name: str) -> list[bytes]:
         """The messages of NAME@patients.example.org as they lie in its Maildir, in the order of arrival."""
         files = (self.folder / "mail/patients.example.org" / name / "new").glob("*")
         return [path.read_bytes() for path in sorted(files, key=lambda path: path.stat().st_mtime_ns)]
+
+    def returned(self) -> list[str]:
+        """Names of the messages that came back, with their flags once they were looked at."""
+        box = self.folder / "mail/bounce.example.org/returned"
+        return sorted(path.name for part in ("new", "cur") for path in (box / part).glob("*"))
 
     def log(self) -> str:
         return (self.folder / "log/maillog").read_text("utf-8", "replace")
@@ -88,7 +99,7 @@ def _running(folder: Path, names: tuple[str, ...]) -> Iterator[Postfix]:
     for part in ("etc", "spool", "data", "mail", "log", "dovecot"):
         (folder / part).mkdir()
         (folder / part).chmod(0o755)
-    running = Postfix(folder, free_port(), free_port(), folder / "ca.pem")
+    running = Postfix(folder, free_port(), free_port(), free_port(), free_port(), folder / "ca.pem")
     _certificates(folder)
     _configure(running, names)
     dovecot = ["dovecot", "-F", "-c", str(folder / "dovecot/dovecot.conf")]
@@ -99,7 +110,8 @@ def _running(folder: Path, names: tuple[str, ...]) -> Iterator[Postfix]:
             wait_for((folder / "dovecot/auth").exists, f"Dovecot: {folder}/log/dovecot", 20)
             _postfix(folder, "start", out.fileno())
             try:
-                wait_for(lambda: _listens(running.plain) and _listens(running.secure), "Postfix", 20)
+                ports = (running.plain, running.secure, running.late, running.imaps)
+                wait_for(lambda: all(map(_listens, ports)), "Postfix and Dovecot", 20)
                 yield running
             finally:
                 _stop(folder, out.fileno())
@@ -143,6 +155,8 @@ def _configure(running: Postfix, names: tuple[str, ...]) -> None:
         "\n".join(services)
         + f"""
 127.0.0.1:{running.plain} inet n - n - - smtpd
+127.0.0.1:{running.late} inet n - n - - smtpd
+  -o smtpd_reject_unlisted_recipient=no
 127.0.0.1:{running.secure} inet n - n - - smtpd
   -o smtpd_tls_security_level=encrypt
   -o smtpd_sasl_auth_enable=yes
@@ -150,9 +164,11 @@ def _configure(running: Postfix, names: tuple[str, ...]) -> None:
 """
     )
     boxes = "".join(f"{name}@patients.example.org patients.example.org/{name}/\n" for name in names)
+    back = ("@bounce.example.org", "desk@northgate-clinic.org")
+    boxes += "".join(f"{name} bounce.example.org/returned/\n" for name in back)
     (etc / "boxes").write_text(boxes)
     subprocess.run(["postmap", "-c", str(etc), f"hash:{etc}/boxes"], timeout=30, check=True, umask=0o022)
-    (folder / "dovecot/dovecot.conf").write_text(_DOVECOT.format(folder=folder))
+    (folder / "dovecot/dovecot.conf").write_text(_DOVECOT.format(folder=folder, imaps=running.imaps))
     (folder / "dovecot/passwd").write_text(f"{USER}:{{PLAIN}}{PASSWORD}\n")
     for path in (folder / "tls.pem", folder / "ca.pem", *etc.iterdir(), *(folder / "dovecot").iterdir()):
         path.chmod(0o644)
@@ -177,7 +193,7 @@ default_transport = error:5.1.2 this relay never leaves loopback
 relay_transport = error:5.1.2 no relay
 local_transport = error:no local mail
 smtp_dns_support_level = disabled
-virtual_mailbox_domains = patients.example.org
+virtual_mailbox_domains = patients.example.org, bounce.example.org, northgate-clinic.org
 virtual_mailbox_base = {folder}/mail
 virtual_mailbox_maps = hash:{folder}/etc/boxes
 virtual_uid_maps = static:102
@@ -199,8 +215,13 @@ import_environment = MAIL_CONFIG
 _DOVECOT = """base_dir = {folder}/dovecot/run
 state_dir = {folder}/dovecot/state
 log_path = {folder}/log/dovecot
-protocols =
-ssl = no
+protocols = imap
+listen = 127.0.0.1
+ssl = required
+ssl_cert = <{folder}/tls.pem
+ssl_key = <{folder}/tls.pem
+first_valid_uid = 100
+mail_location = maildir:{folder}/mail/bounce.example.org/returned
 default_internal_user = dovecot
 default_login_user = dovenull
 passdb {{
@@ -210,6 +231,15 @@ passdb {{
 userdb {{
   driver = static
   args = uid=postfix gid=postfix home={folder}/mail
+}}
+service imap-login {{
+  inet_listener imap {{
+    port = 0
+  }}
+  inet_listener imaps {{
+    port = {imaps}
+    ssl = yes
+  }}
 }}
 service auth {{
   unix_listener {folder}/dovecot/auth {{
