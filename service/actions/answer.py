@@ -7,6 +7,7 @@ an erased client from one who never was.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from datetime import datetime
 from hashlib import blake2b
 from typing import NamedTuple
@@ -16,6 +17,7 @@ import sqlalchemy as sa
 from service.actions import revise
 from service.actions.revise import Who
 from service.domain.persons import fold_address
+from service.domain.protocol import FollowUpProtocol
 from service.domain.reminder import FINAL, Reason
 from service.errors import NotFound
 from service.mail.signing import Signer
@@ -25,11 +27,16 @@ from service.store.calls import open_calls
 from service.store.clients import Dead
 from service.store.clinics import Clinic
 from service.store.locking import lock_clients
-from service.store.tables import calls, emails
+from service.store.tables import calls, emails, suppressions
 from service.store.tables import clients as people
 
 #: Purposes of links: a token made for one is nothing for the other.
 STOP, NOT_ME = "stop", "not-me"
+CHECK_IN, TODAY = "check-in", "today"
+#: Slots of an e-mail that hold a link -> its purpose, and the path of its page under the public address.
+PAGES = {"stop_url": (STOP, "/s/"), "check_in_url": (CHECK_IN, "/c/"), "today_url": (TODAY, "/t/")}
+#: The slot of the mailto: URL by which a mail program stops; a client's own where returned mail is read.
+STOP_MAILTO = "stop_mailto"
 #: Who stands in the audit: all that is known is that somebody held the link.
 ACTOR = "client"
 WRONG_PERSON = "wrong_person"
@@ -50,13 +57,61 @@ def link_of(client_id: int, address: str) -> Link:
 
 def write_link(signer: Signer, purpose: str, link: Link) -> str:
     """The token of a link: always the same for a client and address, always 40 characters."""
-    return signer.token(purpose, f"{link.client_id:011x}{link.mark}")
+    return signer.token(purpose, _subject_of(link))
 
 
 def read_link(signer: Signer, purpose: str, token: str) -> Link | None:
     """Whom a token names, or None for whatever was not made here for this purpose."""
-    found = _SUBJECT.fullmatch(signer.read_token(purpose, token) or "")
+    return named(signer.read_token(purpose, token))
+
+
+def named(subject: str | None) -> Link | None:
+    """Whom the subject of a token names."""
+    found = _SUBJECT.fullmatch(subject or "")
     return Link(int(found[1], 16), found[2]) if found else None
+
+
+def _subject_of(link: Link) -> str:
+    return f"{link.client_id:011x}{link.mark}"
+
+
+def links_in(clinic: Clinic, protocol: FollowUpProtocol | None) -> frozenset[str]:
+    """The slots of PAGES that an e-mail fills: a link only where a page stands behind it. protocol: None for a hello.
+
+    The check-in's needs the clinic's phone, which stands before it: the link never comes alone.
+    """
+    slots = {"stop_url"}
+    if protocol and protocol.check_in and clinic.check_in and clinic.phone:
+        slots.add("check_in_url")
+    if protocol and protocol.today:
+        slots.add("today_url")
+    return frozenset(slots)
+
+
+def write_links(signer: Signer, places: tuple[str, str | None], link: Link, slots: Collection[str]) -> dict[str, str]:
+    """Slot -> the address of its page, or the mailto: URL of the client's own stop address.
+
+    places: the public address without a slash at its end, and the domain of stop addresses.
+    """
+    public_url, stop_domain = places
+    links = {
+        slot: f"{public_url}{path}{write_link(signer, purpose, link)}"
+        for slot, (purpose, path) in PAGES.items()
+        if slot in slots
+    }
+    if STOP_MAILTO in slots:
+        links[STOP_MAILTO] = f"mailto:{signer.stop_local_part(_subject_of(link))}@{stop_domain}?subject=Stop"
+    return links
+
+
+def is_theirs(connection: sa.Connection, client: sa.RowMapping, link: Link) -> bool:
+    """Whether the link went to the address the client has now, and nobody there has said "this is not me"."""
+    same = (suppressions.c.clinic_id == client["clinic_id"]) & (suppressions.c.email_folded == client["email_folded"])
+    denied = sa.select(suppressions.c.id).where(
+        same, suppressions.c.reason == NOT_THEM, suppressions.c.lifted_at.is_(None)
+    )
+    same_address: bool = link_of(link.client_id, client["email"]) == link
+    return same_address and connection.execute(denied).first() is None
 
 
 def clinic_of(connection: sa.Connection, client_id: int) -> Clinic:

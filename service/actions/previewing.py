@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from service.actions.shelf import Shelf
+from service.actions.treated import newest_treatment
 from service.actions.writing import Around, Words, Writer, Written, text_name
 from service.domain.contact import Withheld
 from service.domain.protocol import FollowUpProtocol
@@ -18,7 +19,8 @@ from service.domain.schedule import instant, local_day, plan
 from service.errors import BadInput, NotAllowed, NotFound
 from service.mail.catalogue import Catalogue
 from service.mail.signing import Signer
-from service.store import clients, outbox
+from service.mail.texts import CompiledText
+from service.store import outbox
 from service.store.clinics import Clinic
 from service.store.outbox import ClaimedEmail
 from service.store.tables import Kind, emails
@@ -42,6 +44,7 @@ SAMPLE_CLINIC = Clinic(
     urgent_line_number="111",
     wash_advice="",
     daily_cap=None,
+    check_in=True,
     created_at=datetime(2026, 1, 1, tzinfo=UTC),
 )
 #: Signs nothing that anybody would ever check.
@@ -59,12 +62,16 @@ class Desk:
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which e-mail of which client. step: a step's key, `catch-up` or `catch-up-NN`. language None: the client's."""
+    """Which e-mail of which client. step: a step's key, `catch-up` or `catch-up-NN`. language None: the client's.
+
+    to: whom it is addressed to instead of the client, who tests it.
+    """
 
     protocol: FollowUpProtocol
     step: str
     client_id: int
     language: str | None = None
+    to: str = ""
 
 
 def of_sample(catalogue: Catalogue, protocol: FollowUpProtocol, step: str, language: str) -> Written:
@@ -76,11 +83,15 @@ def of_sample(catalogue: Catalogue, protocol: FollowUpProtocol, step: str, langu
         fix = f"Languages: {known}. Add its file for another."
         raise NotFound(f"there is no {protocol.key}/{name} in that language", field="language", next_step=fix)
     compiled = catalogue.compile(protocol.key, name, language)
-    made = SAMPLE_CLINIC.created_at
-    version = TextVersion(0, 0, protocol.key, name, language, 0, compiled.sha256, made, "", None, None, None, None)
     entries = plan(protocol, SAMPLE_TREATED_ON, SAMPLE_CLINIC.time, row.planned_at)
     around = _around(row, ((entry.due_at, entry.state) for entry in entries), SAMPLE_CLINIC)
-    return _written(Writer(Signer([_SAMPLE_KEY])), row, SAMPLE_CLINIC, protocol, (Words(version, compiled), around))
+    return _written(
+        Writer(Signer([_SAMPLE_KEY])),
+        row,
+        SAMPLE_CLINIC,
+        protocol,
+        (Words(_unsaved(protocol, compiled), compiled), around),
+    )
 
 
 def of_client(connection: sa.Connection, desk: Desk, wanted: Wanted, now: datetime) -> Written:
@@ -95,33 +106,44 @@ def of_client(connection: sa.Connection, desk: Desk, wanted: Wanted, now: dateti
     version = desk.shelf.choose(clinic, protocol.key, name, row.language)
     if version is None:
         raise NotFound(
-            f"no version of {protocol.key}/{text_name(row, protocol)} may be sent",
+            f"no version of {protocol.key}/{name} may be sent",
             field="text",
             next_step="Approve one with `aftercare texts approve`.",
         )
+    return _of_row(connection, desk, row, (protocol, Words(version, desk.shelf.compiled(version))))
+
+
+def of_words(connection: sa.Connection, desk: Desk, wanted: Wanted, compiled: CompiledText) -> Written:
+    """Words that may not be saved yet, with this clinic's data. wanted.client_id 0: for a made-up client.
+
+    Raises NotFound, BadInput or NotAllowed saying what is missing.
+    """
+    clinic, protocol = desk.clinic, wanted.protocol
+    if wanted.client_id:
+        row = _client_row(connection, clinic, wanted)
+    else:
+        row = _made_up(protocol, wanted.step, clinic, SAMPLE_TREATED_ON)
+    row = row._replace(language=compiled.language, address=wanted.to or row.address)
+    return _of_row(connection, desk, row, (protocol, Words(_unsaved(protocol, compiled), compiled)))
+
+
+def _of_row(connection: sa.Connection, desk: Desk, row: ClaimedEmail, said: tuple[FollowUpProtocol, Words]) -> Written:
+    protocol, words = said
     steps = outbox.neighbours(connection, [row.treatment_id or 0]).get(row.treatment_id or 0, [])
-    around = _around(row, ((due, state) for _, state, due in steps), clinic)
-    words = Words(version, desk.shelf.compiled(version))
-    return _written(desk.writer, row, clinic, protocol, (words, around))
+    around = _around(row, ((due, state) for _, state, due in steps), desk.clinic)
+    return _written(desk.writer, row, desk.clinic, protocol, (words, around))
+
+
+def _unsaved(protocol: FollowUpProtocol, compiled: CompiledText) -> TextVersion:
+    """A version that stands in no table."""
+    made = SAMPLE_CLINIC.created_at
+    named = (protocol.key, compiled.name, compiled.language)
+    return TextVersion(0, 0, *named, 0, compiled.sha256, made, "", None, None, None, None)
 
 
 def _client_row(connection: sa.Connection, clinic: Clinic, wanted: Wanted) -> ClaimedEmail:
     """The row of this client's newest treatment of that protocol; made up where the outbox has none (a catch-up)."""
-    client = clients.get(connection, clinic.id, wanted.client_id)
-    if client["state"] == "erased":
-        raise NotFound(f"client {wanted.client_id} is erased", field="client", next_step="Leave --client out.")
-    treated = [
-        row
-        for row in clients.list_treatments(connection, clinic.id, wanted.client_id)
-        if row["protocol"] == wanted.protocol.key and row["cancelled_at"] is None
-    ]
-    if not treated:
-        raise BadInput(
-            f"client {wanted.client_id} has no such treatment",
-            field="client",
-            next_step="Register it with `aftercare treatment add`, or leave --client out for a sample.",
-        )
-    newest = treated[-1]
+    client, newest = newest_treatment(connection, clinic, wanted.protocol, wanted.client_id)
     row = _made_up(wanted.protocol, wanted.step, clinic, newest["treated_on"])
     row = row._replace(client_id=client["id"], client_name=client["name"], address=client["email"])
     row = row._replace(treatment_id=newest["id"], language=client["language"])
@@ -185,7 +207,8 @@ def _day_of(protocol: FollowUpProtocol, step_key: str) -> tuple[int, str]:
         return rule.from_day, Kind.CATCH_UP
     if rule and word == "catch-up" and day.isdecimal() and rule.from_day <= int(day[:4]) <= rule.through_day:
         return int(day), Kind.CATCH_UP
-    known = ", ".join([step.key for step in protocol.steps] + (["catch-up"] if protocol.catch_up else []))
+    keys = [step.key for step in protocol.steps] + (["catch-up"] if protocol.catch_up else [])
+    known = ", ".join([*keys, *(one.text for one in protocol.today)])
     raise BadInput(f"{protocol.key} has no step {step_key[:40]!r}", field="step", next_step=f"Steps: {known}.")
 
 

@@ -6,7 +6,7 @@ Falls back to another language only whole, never to a mixed e-mail. Compiles eac
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 
 import sqlalchemy as sa
@@ -37,6 +37,10 @@ class Shelf:
     _by_id: dict[int, TextVersion] = field(default_factory=dict)
     _compiled: dict[int, CompiledText] = field(default_factory=dict)
     _hellos: dict[str, CompiledText] = field(default_factory=dict)
+
+    def for_one(self) -> Shelf:
+        """A shelf for one reader in a thread of its own: what stands on it is its own, what is compiled is shared."""
+        return replace(self, _current={}, _by_id={})
 
     def refresh(
         self, connection: sa.Connection, clinic_ids: Iterable[int], today: date, wanted: Collection[Name]

@@ -1,4 +1,5 @@
-"""What a worker looks for on behalf of all, and opens alerts about: missed reminders, pressing calls, old approvals.
+"""What a worker looks for on behalf of all, and opens alerts about: missed reminders, red answers, late calls, old
+approvals.
 
 Numbers, instants and names of texts only.
 """
@@ -41,9 +42,10 @@ def tell_once(connection: sa.Connection, key: str, words: str, since: datetime, 
 def look(connection: sa.Connection, now: datetime, standing: dict[str, Alert]) -> None:
     """Inside the transaction that ends a good round. standing: the open alerts by key."""
     _look_for_missed(connection, now)
+    _look_for_red_answers(connection, now, standing)
     token, period = secrets.token_hex(8), minute(now)
     if watch.take_duty(connection, "survey", period, token, LEASE):
-        _look_for_calls(connection, now, standing)
+        _look_for_calls(connection, now)
         _look_for_reviews(connection, now, standing)
         _look_for_caps(connection, now, standing)
         watch.forget_workers(connection, now - FORGOTTEN)
@@ -66,19 +68,31 @@ def _look_for_missed(connection: sa.Connection, now: datetime) -> None:
     watch.finish_duty(connection, "missed", str(newest), token)
 
 
-def _look_for_calls(connection: sa.Connection, now: datetime, standing: dict[str, Alert]) -> None:
-    number, oldest, red_since = watch.pressing_calls(connection, now)
-    if not number or oldest is None:
+def _look_for_red_answers(connection: sa.Connection, now: datetime, standing: dict[str, Alert]) -> None:
+    """Told at once, again when it gets graver, and again when nobody has phoned by the deadline."""
+    red = {f"call:{call.id}:{call.level}": call for call in watch.red_calls(connection)}
+    numbers = {call.id for call in red.values()}
+    for key in standing:
+        if key.startswith("call:") and key not in red:
+            watch.close_alert(connection, key, now, quietly=int(key.split(":")[1]) in numbers)
+    for key, call in red.items():
+        over = " Nobody has closed it in time." if call.due_at <= now else ""
+        asked = f"A red answer (level {call.level}) asks for call {call.id} of clinic {call.clinic_id}"
+        words = f"{asked} by {utc(call.due_at)}.{over}"
+        if key not in standing:
+            watch.open_alert(connection, key, words, now)
+        elif over:
+            watch.renew_alert(connection, key, words, call.due_at, now)
+
+
+def _look_for_calls(connection: sa.Connection, now: datetime) -> None:
+    number, oldest = watch.overdue_calls(connection, now)
+    if oldest is None:
         watch.close_alert(connection, "calls", now)
         return
-    waits = "1 call presses" if number == 1 else f"{number} calls press"
-    overdue = " (over)" if oldest <= now else ""
-    words = f"{waits}: a red flag, or past the deadline. Oldest deadline: {utc(oldest)}{overdue}."
-    known = standing.get("calls")
-    if known is None:
-        watch.open_alert(connection, "calls", words, now)
-    elif red_since is not None and red_since > known.opened_at:
-        watch.renew_alert(connection, "calls", words, now)
+    late = "1 call is" if number == 1 else f"{number} calls are"
+    words = f"{late} past the deadline. Oldest deadline: {utc(oldest)}. See `aftercare calls list`."
+    watch.open_alert(connection, "calls", words, now)
 
 
 def _look_for_reviews(connection: sa.Connection, now: datetime, standing: dict[str, Alert]) -> None:

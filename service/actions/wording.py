@@ -16,8 +16,9 @@ from typing import NamedTuple
 import sqlalchemy as sa
 
 from service.actions.page_preview import as_document
-from service.actions.previewing import SAMPLE_TREATED_ON, Desk, Wanted, newest_treatment, of_words
+from service.actions.previewing import SAMPLE_TREATED_ON, Desk, Wanted, of_words
 from service.actions.today import spoken_for
+from service.actions.treated import newest_treatment
 from service.actions.words import TextKey
 from service.domain.protocol import FollowUpProtocol
 from service.errors import AftercareError, BadInput, BadText
@@ -112,7 +113,7 @@ def _page(
     protocol, compiled, client_id = what
     treated_on = SAMPLE_TREATED_ON
     if client_id:
-        _, treatment = newest_treatment(connection, desk.clinic, Wanted(protocol, "", client_id))
+        _, treatment = newest_treatment(connection, desk.clinic, protocol, client_id)
         treated_on = treatment["treated_on"]
     first, _ = protocol.span(compiled.name) or (0, 0)
     spoken = spoken_for(compiled, protocol, (desk.clinic, treated_on, treated_on + timedelta(days=first)), 0)

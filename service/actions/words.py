@@ -139,7 +139,18 @@ def approve(
 
 
 def unapproved(connection: sa.Connection, catalogue: Catalogue, clinic: Clinic) -> list[TextKey]:
-    """The texts a protocol in use needs in the clinic's language and that nobody has approved."""
+    """The e-mails of a protocol in use, in the clinic's language, whose words nobody has approved."""
+    unsigned = _unsigned(connection, catalogue, clinic)
+    return [key for key in unsigned if key.name in catalogue.protocols[key.protocol].letters]
+
+
+def unapproved_pages(connection: sa.Connection, catalogue: Catalogue, clinic: Clinic) -> list[TextKey]:
+    """As `unapproved`, of the page of the day: on their days it shows how to reach the clinic, and no more."""
+    unsigned = _unsigned(connection, catalogue, clinic)
+    return [key for key in unsigned if key.name not in catalogue.protocols[key.protocol].letters]
+
+
+def _unsigned(connection: sa.Connection, catalogue: Catalogue, clinic: Clinic) -> list[TextKey]:
     approved = {
         (version.protocol, version.name)
         for version in texts.versions(connection, [clinic.id])

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import NamedTuple
 
-from service.actions.answer import STOP, link_of, write_link
+from service.actions.answer import STOP_MAILTO, link_of, links_in, write_links
 from service.domain.contact import Withheld
 from service.domain.hours import parse_hours
-from service.domain.letter import PERSONAL, Letter, LetterKind, Sender, facts
+from service.domain.letter import Letter, LetterKind, Sender, facts
 from service.domain.persons import greeting_name
 from service.domain.protocol import FollowUpProtocol
 from service.domain.reminder import Reason, State, ended
@@ -93,18 +93,19 @@ class _Shared:
     facts: str
     id: str
     draft: Draft
+    links: frozenset[str]
 
 
 class Writer:
     """Writes e-mails for clinics; keeps what is the same for a clinic, a step and a day.
 
     public_url: the https address clients reach the pages under; None: no links, stop goes by mailto alone.
+    stop_domain: of each client's own stop address; None: a stop by mail goes to the clinic's reply address.
     """
 
-    def __init__(self, signer: Signer, public_url: str | None = None) -> None:
+    def __init__(self, signer: Signer, public_url: str | None = None, stop_domain: str | None = None) -> None:
         self._signer = signer
-        self._stop_pages = f"{public_url.rstrip('/')}/s/" if public_url else ""
-        self._own = PERSONAL if public_url else PERSONAL - {"stop_url"}
+        self._places = (public_url.rstrip("/") if public_url else "", stop_domain)
         self._shared: dict[Hashable, _Shared] = {}
 
     def write(
@@ -123,9 +124,7 @@ class Writer:
             dated = now.astimezone(clinic.zone).replace(microsecond=0)
             shared = self._in_common(row, clinic, protocol, words, (dated.date(), around))
             mine = {"greeting_name": greeting_name(row.client_name, ""), "to_address": row.address}
-            if self._stop_pages:
-                link = link_of(row.client_id, row.address)
-                mine["stop_url"] = self._stop_pages + write_link(self._signer, STOP, link)
+            mine |= write_links(self._signer, self._places, link_of(row.client_id, row.address), shared.links)
             message_id = row.message_id or self._message_id(row, shared.content["from_address"])
             head = _head(shared.content, mine, words, (dated, message_id))
             message = compose(head, shared.draft, words.compiled.personal(mine))
@@ -160,13 +159,15 @@ class Writer:
                 self._shared.clear()
             letter = _letter(row, clinic, (words.compiled.language, for_on), said)
             content = facts(letter, protocol) | {"from_address": clinic.from_address or clinic.reply_to}
-            # Not empty, so that the frame leaves a place for each client's own.
-            content["stop_url"] = self._stop_pages
+            links = links_in(clinic, protocol) if self._places[0] else frozenset[str]()
+            links |= {STOP_MAILTO} if self._places[1] else set()
+            content |= dict.fromkeys(links, "https:")  # not empty: the frame leaves places for a client's own
+            own = links | {"greeting_name"}
             program, values = words.compiled.prepare(content)
-            common = {name: value for name, value in values.items() if name not in self._own}
-            shared = _json({name: fact for name, fact in content.items() if name not in self._own})
+            common = {name: value for name, value in values.items() if name not in own}
+            shared = _json({name: fact for name, fact in content.items() if name not in own})
             name = hashlib.sha256(f"{clinic.id} {shared}".encode()).hexdigest()[:32]
-            known = self._shared[key] = _Shared(content, shared, name, draft(program, common))
+            known = self._shared[key] = _Shared(content, shared, name, draft(program, common), links)
         return known
 
     def _message_id(self, row: ClaimedEmail, from_address: str) -> str:
@@ -203,7 +204,7 @@ def _head(content: dict[str, str], mine: dict[str, str], words: Words, stamp: tu
         date=dated,
         message_id=message_id,
         language=words.compiled.language,
-        stop_mailto=content["stop_mailto"] or None,
+        stop_mailto=mine.get("stop_mailto") or content["stop_mailto"] or None,
         stop_url=mine.get("stop_url") or None,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -152,7 +153,7 @@ _simple("erase", "Forget a client's personal data; cannot be undone.", "Client {
 @desk_options
 def export_client(json_: bool, now: str | None, clinic_id: int | None, client_id: int) -> None:
     """All that is stored about one client, always as JSON."""
-    from service.store import calls, clients, lists
+    from service.store import calls, check_ins, clients, lists
 
     del json_
 
@@ -162,5 +163,7 @@ def export_client(json_: bool, now: str | None, clinic_id: int | None, client_id
         rows = lists.outbox_rows(connection, desk.clinic.id, lists.OutboxFilter(client_id=client_id))
         phoned = [row for row in calls.listed(connection, desk.clinic.id) if row["client_id"] == client_id]
         document = {"client": dict(client), "treatments": [dict(row) for row in treatments]}
+        answered = check_ins.listed(connection, desk.clinic.id, client_id)
+        document["check_ins"] = [asdict(one) for one in answered]
         document |= {"emails": [dict(row) for row in rows], "calls": [dict(row) for row in phoned]}
     print_document(document)

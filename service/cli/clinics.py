@@ -16,13 +16,16 @@ from service.cli.options import (
     now_option,
     read_pairs,
     service_for,
+    shortened,
     writing,
 )
 from service.cli.output import example, print_document, print_lines, print_table, say
 from service.domain.plain import local, words
 
 if TYPE_CHECKING:
+    from service.cli.options import Desk
     from service.store.clinics import Clinic
+    from service.wiring import Service
 
 CLINIC_OPTIONS = {
     "timezone": "IANA name, like Europe/London.",
@@ -62,10 +65,16 @@ def _show(clinic: Clinic, json_: bool) -> None:
     if json_:
         print_document(fields | {"missing": list(clinic.missing)})
         return
-    rows = [{"field": name, "value": value or "(not set)"} for name, value in fields.items()]
+    rows = [{"field": name, "value": _said(value)} for name, value in fields.items()]
     print_table(rows, {"field": "field", "value": "value"}, "")
     if clinic.missing:
         say(f"Missing before live mode: {', '.join(clinic.missing)}.")
+
+
+def _said(value: Any) -> Any:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return value or "(not set)"
 
 
 @clinic_command.command("show", epilog=example("aftercare clinic show"))
@@ -123,7 +132,7 @@ def add_clinic(name: str, json_: bool, now: str | None, **options: Any) -> None:
 
 @click.group("staff", epilog=example("aftercare staff list"))
 def staff_command() -> None:
-    """Add, list or disable staff members."""
+    """Add, list, disable or enable staff members; make links to sign in."""
 
 
 @staff_command.command(
@@ -134,27 +143,47 @@ def staff_command() -> None:
 @click.option("--role", required=True, help="reception, clinician, owner or ops.")
 @desk_options
 def add_staff(json_: bool, now: str | None, clinic_id: int | None, **given: str) -> None:
-    """Add a staff member. Only a clinician can approve texts."""
+    """Add a staff member and print a one-time link to choose a password. Only a clinician can approve texts."""
     from service.actions import clinic_setup
-    from service.store import clinics
 
     with writing(clinic_id, now) as (desk, connection):
-        staff_id = clinic_setup.add_staff(connection, desk.clinic, given, desk.who)
-        added = next(row for row in clinics.list_staff(connection, desk.clinic.id) if row["id"] == staff_id)
+        staff_id, token = clinic_setup.invite(connection, desk.clinic, given, desk.who)
+        added = next(row for row in _people(desk, connection) if row["id"] == staff_id)
+    link = welcome_link(desk.service, token)
     if json_:
-        print_document(dict(added))
+        print_document(added | {"sign_in_link": link})
     else:
         say(f"Staff member {staff_id}: {added['name']}, {added['role']}.")
+        show_link(link)
+
+
+def welcome_link(service: Service, token: str) -> str:
+    """The whole address of a one-time link."""
+    from service.wiring import desk_url
+
+    return desk_url(service.settings, f"/welcome/{token}")
+
+
+def show_link(link: str) -> None:
+    """The link alone on standard output; what it is for on standard error."""
+    say("This link opens once, to choose a password. Whoever has it gets in: give it to nobody else.")
+    click.echo(link)
+
+
+def _people(desk: Desk, connection: Any) -> list[dict[str, Any]]:
+    """Everybody, in the order they came, without passwords and secrets."""
+    from service.store import staff
+
+    rows = staff.people(connection, desk.clinic.id, desk.now)
+    return sorted(({"clinic_id": desk.clinic.id, **row} for row in rows), key=lambda row: int(row["id"]))
 
 
 @staff_command.command("list", epilog=example("aftercare staff list --json"))
 @desk_options
 def list_staff(json_: bool, now: str | None, clinic_id: int | None) -> None:
     """Everybody who works here."""
-    from service.store import clinics
-
     with desk_for(clinic_id, now) as desk, desk.service.store.read() as connection:
-        rows = [dict(row) for row in clinics.list_staff(connection, desk.clinic.id)]
+        rows = _people(desk, connection)
     if json_:
         print_lines(rows)
         return
@@ -168,12 +197,54 @@ def list_staff(json_: bool, now: str | None, clinic_id: int | None) -> None:
 @click.argument("staff_id", type=ID)
 @desk_options
 def disable_staff(json_: bool, now: str | None, clinic_id: int | None, staff_id: int) -> None:
-    """Disable a staff member."""
-    from service.actions import clinic_setup
+    """Disable a staff member; they are signed out at once."""
+    from service.actions import staffing
 
     with writing(clinic_id, now) as (desk, connection):
-        clinic_setup.disable_staff(connection, desk.clinic, staff_id, desk.who)
+        staffing.disable_staff(connection, desk.clinic, staff_id, desk.who)
     if json_:
         print_document({"id": staff_id, "disabled": True})
     else:
         say(f"Staff member {staff_id} is disabled.")
+
+
+@staff_command.command("enable", epilog=example("aftercare staff enable 3"))
+@click.argument("staff_id", type=ID)
+@desk_options
+def enable_staff(json_: bool, now: str | None, clinic_id: int | None, staff_id: int) -> None:
+    """Let a disabled staff member in again; they need a new link (`staff link`)."""
+    from service.actions import staffing
+
+    with writing(clinic_id, now) as (desk, connection):
+        staffing.enable_staff(connection, desk.clinic, staff_id, desk.who)
+    if json_:
+        print_document({"id": staff_id, "disabled": False})
+    else:
+        say(f"Staff member {staff_id} may sign in again, with a new link: `aftercare staff link {staff_id}`.")
+
+
+@staff_command.command("link", epilog=example("aftercare staff link dr.lee@example.com"))
+@click.argument("person", metavar="EMAIL|ID")
+@click.option("--remove-code", is_flag=True, help="Remove the second factor too: the phone is lost.")
+@desk_options
+def link_staff(json_: bool, now: str | None, clinic_id: int | None, person: str, remove_code: bool) -> None:
+    """A new one-time link for somebody who has no password yet, or forgot it. Ends their older links."""
+    from service.actions import second_factor, sign_in
+    from service.domain.persons import fold_address
+    from service.errors import NotFound
+
+    with writing(clinic_id, now) as (desk, connection):
+        rows = _people(desk, connection)
+        same = [row for row in rows if str(row["id"]) == person or fold_address(row["email"]) == fold_address(person)]
+        if not same:
+            fix = "See `aftercare staff list`."
+            raise NotFound(f"this clinic has no staff member {shortened(person)}", field="person", next_step=fix)
+        staff_id = int(same[0]["id"])
+        if remove_code:
+            second_factor.remove_for(connection, desk.clinic, staff_id, desk.who)
+        token = sign_in.make_link(connection, desk.clinic.id, staff_id, desk.who)
+    link = welcome_link(desk.service, token)
+    if json_:
+        print_document({"id": staff_id, "sign_in_link": link})
+    else:
+        show_link(link)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from service.cli.clinics import clinic_options, given_fields
+from service.cli.clinics import clinic_options, given_fields, show_link, welcome_link
 from service.cli.options import actor, json_option, now_option, service_for, settings_for
 from service.cli.output import example, print_document, print_lines, print_table, say
 from service.errors import BadConfiguration, BadInput
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     ),
 )
 @click.option("--clinic", "clinic_name", metavar="NAME", help="Name of the first clinic.")
-@click.option("--owner", metavar="EMAIL", help="Address of the owner.")
+@click.option("--owner", metavar="EMAIL", help="Address of the owner; prints a one-time link to sign in.")
 @clinic_options
 @json_option
 @now_option
@@ -41,11 +41,10 @@ def init_command(clinic_name: str | None, owner: str | None, json_: bool, now: s
     with service_for(now, migrated=False) as service:
         changed = migrate(service.store)
         _ = service.signer  # makes the secret key, so that the first e-mail can be signed
-        clinic = _first_clinic(service, clinic_name, given_fields(options), owner)
+        clinic, link = _first_clinic(service, clinic_name, given_fields(options), owner)
         missing = _missing(service) if clinic else ["a clinic: run `aftercare init --clinic NAME --timezone ZONE …`"]
     if json_:
-        # There is no desk to sign in to yet.
-        print_document({"clinic_id": clinic.id if clinic else None, "sign_in_link": None, "missing": missing})
+        print_document({"clinic_id": clinic.id if clinic else None, "sign_in_link": link, "missing": missing})
         return
     say("The database is ready." if changed else "The database was up to date.")
     if clinic:
@@ -54,10 +53,17 @@ def init_command(clinic_name: str | None, owner: str | None, json_: bool, now: s
         say(f"Missing before live mode: {line}")
     if clinic and missing:
         say("Set it with: aftercare clinic set KEY=VALUE")
+    if link:
+        show_link(link)
 
 
-def _first_clinic(service: Service, name: str | None, given: dict[str, str], owner: str | None) -> Clinic | None:
-    """The clinic of this `init`, shipped texts brought up to date: a new one, or the one there is, changed as given."""
+def _first_clinic(
+    service: Service, name: str | None, given: dict[str, str], owner: str | None
+) -> tuple[Clinic | None, str | None]:
+    """The clinic of this `init`, shipped texts brought up to date: a new one, or the one there is, changed as given.
+
+    With it a sign-in link for an owner who has no password yet.
+    """
     from service.actions import words
     from service.actions.revise import Who
     from service.store import clinics
@@ -71,7 +77,7 @@ def _first_clinic(service: Service, name: str | None, given: dict[str, str], own
         if chosen is None and name is None:
             if given or owner:
                 raise BadInput("there is no clinic to set that for", field="clinic", next_step="Add --clinic NAME.")
-            return None
+            return None, None
         return _set_up(connection, service, (chosen, name or ""), (given, owner), who)
 
 
@@ -96,17 +102,22 @@ def _set_up(
     which: tuple[Clinic | None, str],
     wanted: tuple[dict[str, str], str | None],
     who: Who,
-) -> Clinic:
-    from service.actions import clinic_setup
+) -> tuple[Clinic, str | None]:
+    from service.actions import clinic_setup, sign_in
+    from service.store import staff
 
     (clinic, name), (given, owner) = which, wanted
     if clinic is None:
         clinic = clinic_setup.add_clinic(connection, service.catalogue, {"name": name, **given}, who)
     elif given:
         clinic = clinic_setup.change_clinic(connection, clinic, given, who)
-    if owner:
-        clinic_setup.ensure_owner(connection, clinic, owner, who)
-    return clinic
+    if not owner:
+        return clinic, None
+    owner_id = clinic_setup.ensure_owner(connection, clinic, owner, who)
+    person = staff.get(connection, clinic.id, owner_id)
+    if person["password"] is not None or person["disabled_at"] is not None:
+        return clinic, None
+    return clinic, welcome_link(service, sign_in.make_link(connection, clinic.id, owner_id, who))
 
 
 def _missing(service: Service) -> list[str]:

@@ -9,6 +9,7 @@ import click
 
 from service.cli.options import find_protocol, json_option, shortened
 from service.cli.output import example, print_document, print_table
+from service.domain.plain import LEVELS
 from service.errors import BadInput
 
 if TYPE_CHECKING:
@@ -17,15 +18,6 @@ if TYPE_CHECKING:
 #: Every question answered with every option takes a tenth of this.
 _LONGEST = 10_000
 _FIX = """Write them like '{"q1": ["none"], "q3": ["fading"]}', in single quotes."""
-#: A level as staff say it.
-_LEVELS = {
-    "E": "emergency, now",
-    "D": "doctor today",
-    "T": "call the clinic today",
-    "S": "call the clinic within 2 working days",
-    "V": "mention at the next visit",
-    "N": "normal",
-}
 
 
 @click.command(
@@ -58,7 +50,7 @@ def triage_command(protocol: str, day: int, answers: str, language: str, json_: 
 
 
 def _show(outcome: Outcome, advice: tuple[str, ...]) -> None:
-    click.echo(f"{outcome.level}: {_LEVELS[outcome.level]}\n")
+    click.echo(f"{outcome.level}: {LEVELS[outcome.level]}\n")
     for sentence in advice:
         click.echo(sentence)
     click.echo()

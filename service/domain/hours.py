@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, time
+from datetime import date, datetime, time
 from itertools import groupby
 from typing import NoReturn
 
@@ -49,6 +49,11 @@ class OpeningHours:
     def is_open_on(self, day: date) -> bool:
         """Whether the clinic opens at all on that local date."""
         return bool(self.ranges_on(day))
+
+    def is_open_at(self, at: datetime) -> bool:
+        """Whether the clinic is open at that moment of its own wall clock."""
+        minute = at.hour * 60 + at.minute
+        return any(opens <= minute < closes for opens, closes in self.ranges_on(at.date()))
 
     def opens_on(self, day: date) -> time | None:
         """The local time of the first opening on that date; None on a closed day."""

@@ -14,7 +14,7 @@ from typing import Literal
 
 from service.domain.protocol import FollowUpProtocol
 
-LetterKind = Literal["reminder", "catch_up", "hello"]
+LetterKind = Literal["reminder", "catch_up", "hello", "today"]
 
 
 class SlotKind(StrEnum):
@@ -91,18 +91,24 @@ _CARE = {
 }
 
 
+#: A page may be opened by whoever holds the link: it greets nobody, promises no e-mail and writes its own links.
+_NOT_ON_A_PAGE = frozenset({
+    "greeting_name", "stop_url", "stop_mailto", "today_url", "check_in_url", "next_line", "next_date",
+})  # fmt: skip
 #: Slots whose value is one client's own; all others are the same for a clinic, a step and a day.
-PERSONAL = frozenset({"greeting_name", "stop_url"})
+PERSONAL = frozenset({"greeting_name", "stop_url", "stop_mailto", "today_url", "check_in_url"})
 
 
 def slot_kinds(protocol: FollowUpProtocol | None, kind: LetterKind) -> dict[str, SlotKind]:
-    """Every slot that a text of this kind, or its frame, may use."""
+    """Every slot that a text of this kind, or its frame, may use. "today": the page behind a client's link."""
     kinds = dict(_EVERY_KIND)
     if kind == "hello" or protocol is None:
         return kinds
     kinds |= _CARE
     if kind == "catch_up":
         kinds["missed_date"] = SlotKind.DATE
+    if kind == "today":
+        kinds = {slot: slot_kind for slot, slot_kind in kinds.items() if slot not in _NOT_ON_A_PAGE}
     return kinds | dict.fromkeys(_days_of(protocol), SlotKind.DATE)
 
 
@@ -150,6 +156,8 @@ def facts(letter: Letter, protocol: FollowUpProtocol | None) -> dict[str, str]:
         found["missed_date"] = _iso(letter.missed_on)
     if letter.treated_on:
         found |= {slot: _days_after(letter.treated_on, days) for slot, days in _days_of(protocol).items()}
+    if letter.kind == "today":
+        return {name: fact for name, fact in found.items() if name not in _NOT_ON_A_PAGE}
     return found
 
 

@@ -103,6 +103,8 @@ def clean_language(raw: str) -> str:
 
 def fold_name(name: str) -> str:
     """The name for matching only: case, width, white space, invisible signs and the kind of apostrophe do not count."""
+    if name.isascii():
+        return " ".join(name.lower().split())  # the same, and most of an import
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold()).replace("’", "'")
     return " ".join("".join(c for c in folded if unicodedata.category(c) != "Cf").split())
 
@@ -158,6 +160,8 @@ def _bare(word: str) -> str:
 
 def _is_name_word(word: str) -> bool:
     """Letters with what names hold inside. A dot ends a word or an initial: evil.example would become a link."""
+    if word.isalpha():
+        return True
     parts = word.removesuffix(".").split(".")
     if len(parts) > 1 and any(len(part) != 1 for part in parts):
         return False

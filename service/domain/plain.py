@@ -15,6 +15,7 @@ REASONS: dict[str, str] = {
     Reason.SUPERSEDED: "a newer treatment took over",
     Reason.CORRECTED: "the day of the treatment was corrected",
     Reason.CANCELLED: "the treatment was cancelled",
+    Reason.SKIPPED: "the desk left it out",
     Reason.STOPPED: "the client wants no more",
     Reason.ERASED: "the client was erased",
     Reason.SUPPRESSED: "this address is not written to",
@@ -46,6 +47,18 @@ CALLS: dict[str, str] = {
     "reply": "answered an e-mail",
     "asked_to_stop": "asks by e-mail to stop; not proven",
     "wrong_person": "the e-mails reach somebody else",
+    "ask_today": "did not get an e-mail: tell them what is right today",
+    "red_answer": "a red answer in a check-in",
+}
+
+#: How urgent the answers of a check-in are.
+LEVELS: dict[str, str] = {
+    "E": "emergency, now",
+    "D": "doctor today",
+    "T": "call the clinic today",
+    "S": "call the clinic within 2 working days",
+    "V": "mention at the next visit",
+    "N": "normal",
 }
 
 

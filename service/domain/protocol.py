@@ -65,6 +65,15 @@ class CatchUp:
 
 
 @dataclass(frozen=True)
+class TodayText:
+    """Words of the page behind a client's link, for the days from_day to through_day after the treatment."""
+
+    text: str
+    from_day: int
+    through_day: int
+
+
+@dataclass(frozen=True)
 class Limit:
     """A sign that is normal through a day. `words`: per language, the word stems that name it in a text."""
 
@@ -192,7 +201,7 @@ class CheckIn:
 
 @dataclass(frozen=True)
 class FollowUpProtocol:
-    """What follows one kind of treatment. area: treatments of one area supersede each other."""
+    """What follows one kind of treatment. area: treatments of one area supersede each other. today: by rising days."""
 
     key: str
     title: str
@@ -203,6 +212,7 @@ class FollowUpProtocol:
     limits: dict[str, Limit]
     red_flags: tuple[RedFlag, ...]
     check_in: CheckIn | None = None
+    today: tuple[TodayText, ...] = ()
 
     def step(self, key: str) -> Step | None:
         return next((step for step in self.steps if step.key == key), None)
@@ -219,10 +229,22 @@ class FollowUpProtocol:
         """The red flags that a text of that column must carry in that card."""
         return tuple(flag for flag in self.red_flags if CARD_OF_LEVEL.get(flag.levels[column]) is card)
 
+    def today_on(self, day: int) -> TodayText | None:
+        """What the page says on `day` after the treatment; None before it and after the last day with words."""
+        return next((one for one in self.today if one.from_day <= day <= one.through_day), None)
+
+    def span(self, text: str) -> tuple[int, int] | None:
+        """First and last day of a text that may be read on several: the catch-up, or words of the page."""
+        spans: tuple[CatchUp | TodayText, ...] = (self.catch_up, *self.today) if self.catch_up else self.today
+        return next(((one.from_day, one.through_day) for one in spans if one.text == text), None)
+
+    @property
+    def letters(self) -> tuple[str, ...]:
+        """Names of the texts that go out as e-mails, in order of use."""
+        names = [step.text for step in self.steps] + ([self.catch_up.text] if self.catch_up else [])
+        return tuple(dict.fromkeys(names))
+
     @property
     def texts(self) -> tuple[str, ...]:
-        """Names of the Markdown sources this protocol needs, in order of use."""
-        names = [step.text for step in self.steps]
-        if self.catch_up:
-            names.append(self.catch_up.text)
-        return tuple(dict.fromkeys(names))
+        """Names of the Markdown sources this protocol needs: its letters, then the words of its page."""
+        return (*self.letters, *(one.text for one in self.today))

@@ -20,6 +20,7 @@ from service.domain.protocol import (
     Limit,
     RedFlag,
     Step,
+    TodayText,
     gravest,
 )
 from service.domain.strict_table import Table
@@ -50,6 +51,7 @@ def read_protocol(source: bytes, key: str, file: str) -> FollowUpProtocol:
         bands=tuple(_read_band(row) for row in table.rows("bands")),
         limits={name: _read_limit(name, row) for name, row in table.tables("limits")},
         red_flags=tuple(_read_flag(row, steps) for row in table.rows("red_flags")),
+        today=_read_today(table.rows("today")),
     )
     check_in = table.optional_table("check_in")
     table.finish()
@@ -105,6 +107,20 @@ def _read_catch_up(row: Table | None) -> CatchUp | None:
     return catch_up
 
 
+def _read_today(rows: tuple[Table, ...]) -> tuple[TodayText, ...]:
+    """Each text begins on the day after the one before, the first on the day of the treatment."""
+    found: list[TodayText] = []
+    for row in rows:
+        text, from_day = row.text("text"), found[-1].through_day + 1 if found else 0
+        if not _KEY.match(text):
+            row.refuse("text", f"{text!r} cannot be a name here", "Use small letters, digits and hyphens: today-03.")
+        if text in [one.text for one in found]:
+            row.refuse("text", f"{text!r} stands there twice", "Give every stretch of days a text of its own.")
+        found.append(TodayText(text, from_day, row.integer("through_day", from_day, LAST_DAY)))
+        row.finish()
+    return tuple(found)
+
+
 def _read_band(row: Table) -> Band:
     floor = Level(row.choice("floor", tuple(Level))) if row.optional_text("floor") else None
     band = Band(row.integer("through_day", 0, LAST_DAY), row.text("like"), floor)
@@ -142,6 +158,9 @@ def _check(protocol: FollowUpProtocol, table: Table) -> None:
     rule = protocol.catch_up
     if rule and rule.text in [step.text for step in protocol.steps]:
         table.refuse("catch_up.text", f"{rule.text!r} is the text of a step", "Give the catch-up a text of its own.")
+    for one in protocol.today:
+        if one.text in protocol.letters:
+            table.refuse("today", f"{one.text!r} is the text of an e-mail", "Give the page a text of its own.")
     if rule and rule.through_day < rule.from_day:
         table.refuse("catch_up.through_day", "the catch-up ends before it starts", "Make it at least from_day.")
 

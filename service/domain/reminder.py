@@ -35,6 +35,7 @@ class Reason(StrEnum):
     SUPERSEDED = "superseded"
     CORRECTED = "corrected"
     CANCELLED = "cancelled"
+    SKIPPED = "skipped"
     STOPPED = "stopped"
     ERASED = "erased"
     SUPPRESSED = "suppressed"

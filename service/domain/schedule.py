@@ -98,6 +98,22 @@ def supersedes(newer: tuple[date, int], older: tuple[date, int]) -> bool:
     return newer > older
 
 
+def among(
+    entries: Iterable[Entry], mine: tuple[date, int], others: Iterable[tuple[date, int]]
+) -> tuple[tuple[Entry, ...], list[int]]:
+    """A treatment beside the client's others of the same area: what stays of its plan, and whose plans it replaces.
+
+    mine, others: (treated_on, id). Returns the entries and the ids of the older treatments.
+    """
+    outdated, older = False, []
+    for other in others:
+        if supersedes(mine, other):
+            older.append(other[1])
+        elif supersedes(other, mine):
+            outdated = True
+    return (superseded(entries) if outdated else tuple(entries)), older
+
+
 @dataclass(frozen=True)
 class Standing:
     """What a correction needs of a row that stands. sent_on: local day it went out, if it did."""

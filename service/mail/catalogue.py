@@ -75,7 +75,9 @@ class Catalogue:
 
 
 def kind_of(protocol: FollowUpProtocol, name: str) -> LetterKind:
-    """Whether a text of a protocol is its catch-up or belongs to a step."""
+    """Whether a text of a protocol is its catch-up, stands on its page or belongs to a step."""
+    if name in [one.text for one in protocol.today]:
+        return "today"
     return "catch_up" if protocol.catch_up and protocol.catch_up.text == name else "reminder"
 
 

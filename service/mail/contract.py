@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 
-from service.domain.letter import LetterKind, SlotKind
+from service.domain.letter import SlotKind
 from service.domain.protocol import FollowUpProtocol
 from service.mail.document import Block, Document
 from service.mail.markdown import Source
@@ -44,21 +44,22 @@ def _check_lines(block: Block, kinds: Mapping[str, SlotKind], source: Source) ->
         before = run.words
 
 
-def check_bands(document: Document, protocol: FollowUpProtocol | None, kind: LetterKind, source: Source) -> None:
-    """A catch-up has words for each of its days, and no section says one thing for days that differ."""
-    rule = protocol.catch_up if protocol and kind == "catch_up" else None
+def check_bands(document: Document, protocol: FollowUpProtocol | None, name: str, source: Source) -> None:
+    """A text read on several days has words for each, and no section says one thing for days that differ."""
+    span = protocol.span(name) if protocol else None
     lines = {band: item.line for band, item in reversed(document.items)}
-    if protocol is None or rule is None:
+    if protocol is None or span is None:
         if document.bands:
-            source.refuse(lines[document.bands[0]], "sections of days belong to a catch-up", "Remove === days.")
+            problem = "sections of days belong to a catch-up or a page"
+            source.refuse(lines[document.bands[0]], problem, "Remove === days.")
         return
-    bands = document.bands or ((rule.from_day, rule.through_day),)
+    bands = document.bands or (span,)
     for first, last in bands:
         columns = {protocol.column(day) for day in range(first, last + 1)}
         if len(columns) > 1:
             fix = f"Split it: these days read like {', '.join(sorted(columns))}."
             source.refuse(lines.get((first, last), 1), f"days {first}-{last} lie in several bands", fix)
-    for day in range(rule.from_day, rule.through_day + 1):
+    for day in range(span[0], span[1] + 1):
         if not any(first <= day <= last for first, last in bands):
             source.refuse(
                 1, f"there are no words for day {day}", f"Add a section that holds it, like === days {day}-{day}."

@@ -113,9 +113,12 @@ def _size(compiled: CompiledText, protocol: FollowUpProtocol | None) -> Iterator
 
 
 def _days(compiled: CompiledText, protocol: FollowUpProtocol | None) -> list[int]:
-    """One day a reading: the first of each band, or that of the step."""
+    """One day a reading: the first of each band, or of what it speaks for, or that of the step."""
     if compiled.bands:
         return [first for first, _ in compiled.bands]
+    span = protocol.span(compiled.name) if protocol else None
+    if span is not None:
+        return [span[0]]
     steps = protocol.steps if protocol else ()
     return [step.day for step in steps if step.text == compiled.name][:1] or [0]
 
@@ -153,7 +156,7 @@ def _discreet(compiled: CompiledText, protocol: FollowUpProtocol | None, words: 
 
 
 def visible_words(html: str) -> str:
-    """What a person reads of an HTML part, preheader left out."""
-    body = html[html.index('<div role="article"') :]
+    """What a person reads of an e-mail's HTML part, preheader left out, or of a page."""
+    body = html[max(html.find('<div role="article"'), 0) :]
     words = re.sub(r"<[^>]*>", " ", body)
     return " ".join(words.replace("&nbsp;", " ").replace("\u00a0", " ").split())

@@ -42,11 +42,11 @@ class Reading:
 
 
 def readings(document: Document, protocol: FollowUpProtocol, kind: LetterKind, name: str) -> Iterator[Reading]:
-    """Every stretch of days a text speaks for: one a step that uses it, one a band of a catch-up."""
-    if kind == "catch_up" and protocol.catch_up:
-        rule = protocol.catch_up
+    """Every stretch of days a text speaks for: one a step that uses it, one a band of a catch-up or a page."""
+    span = protocol.span(name)
+    if span is not None:
         for band in document.bands or (None,):
-            first, last = band or (rule.from_day, rule.through_day)
+            first, last = band or span
             yield Reading(band, protocol.column(first), last, _cards(document, band))
     elif kind == "reminder":
         for step in protocol.steps:

@@ -1,4 +1,4 @@
-"""An e-mail source -> a compiled text -> the program that fills in one client's facts.
+"""A source -> a compiled text (an e-mail, or the words of a page) -> the program that fills in one client's facts.
 
 Markdown and Jinja run once per text and set of empty slots; a client's words never pass through either of them.
 Refuses anything the typed context does not know. Rendering asks no clock and no random source.
@@ -23,11 +23,18 @@ from service.mail.contract import check_bands, check_slots
 from service.mail.document import Band, Document
 from service.mail.markdown import Source
 from service.mail.outline import read_document
+from service.mail.page_part import PagePart
 from service.mail.parts import HtmlPart, TextPart, write_body
 from service.mail.program import Piece, Program, Slot, fill
 from service.mail.words import Language, display, variables
 
 HTML_FRAME, TEXT_FRAME = "frame.html.j2", "frame.txt.j2"
+#: A page has its frame around it in web/pages: these hold what is said, and no head, foot or link.
+_PAGE_HTML = (
+    '<h1>{% block subject %}{% endblock %}</h1>\n<p class="lead">{% block preheader %}{% endblock %}</p>\n'
+    "{% block body %}{% endblock %}"
+)
+_PAGE_TEXT = "{% block subject %}{% endblock %}\n\n{% block body %}{% endblock %}"
 _FIRST_SENTINEL = 0xE000
 _SENTINELS = re.compile("([\ue000-\uf8ff])")
 _FRAME_WORDS = frozenset({"words", "language", "direction"})
@@ -40,6 +47,10 @@ class Frames:
     html: str
     text: str
     languages: Mapping[str, Language]
+
+    def of(self, kind: LetterKind) -> Frames:
+        """The frames around a text of that kind."""
+        return Frames(_PAGE_HTML, _PAGE_TEXT, self.languages) if kind == "today" else self
 
     def language(self, tag: str, file: str) -> Language:
         """The words for a tag, or for its first part (pt for pt-BR). Raises BadText."""
@@ -149,7 +160,8 @@ class CompiledText:
         items = self.document.for_band(band)
         subject = tuple(Slot(run.slot, html=False) if run.slot else run.words for run in self.document.subject.runs)
         text = write_body(TextPart(self.kinds, self.words), items)
-        html = write_body(HtmlPart(self.kinds, self.words), items)
+        part = PagePart if self.kind == "today" else HtmlPart
+        html = write_body(part(self.kinds, self.words), items)
         return Program(subject, self._pieces(text, empty, html=False), self._pieces(html, empty, html=True))
 
     def _pieces(self, body: str, empty: frozenset[str], *, html: bool) -> tuple[Piece, ...]:
@@ -208,9 +220,10 @@ def compile_text(
     file = f"{protocol.key if protocol else 'notices'}/{name}.{language}.md"
     document = read_document(source, file)
     words = frames.language(language, file)
+    frames = frames.of(kind)
     kinds = slot_kinds(protocol, kind)
     check_slots(document, kinds, Source(file))
-    check_bands(document, protocol, kind, Source(file))
+    check_bands(document, protocol, name, Source(file))
     slots = {run.slot for block in document.blocks() for run in block.runs if run.slot} | frame_slots(frames, kinds)
     compiled = CompiledText(
         name=name,

@@ -20,6 +20,7 @@ from babel.dates import format_date
 from service.domain.letter import SlotKind
 from service.domain.strict_table import Table
 from service.errors import BadProtocol, BadText
+from service.mail.form_words import read_form_words
 from service.mail.hours_words import HourWords, read_hour_words
 from service.mail.lint_words import LintWords, read_lint_words
 
@@ -36,7 +37,8 @@ _MAY_BE_EMPTY = {SlotKind.LINE, SlotKind.LINK, SlotKind.DATED_LINE, SlotKind.HOU
 class Language:
     """One language's words. tag: as in the file's name. locale: the same for Babel. direction: "ltr" or "rtl".
 
-    over: words by which a bullet says that a sign has ended. hours, lint: None if the language gives no words for them.
+    over: words by which a bullet says that a sign has ended. hours, lint, form: None if the language gives no words for
+    them. form: what the pages of a check-in say around its questions.
     """
 
     tag: str
@@ -46,6 +48,7 @@ class Language:
     over: tuple[str, ...]
     hours: HourWords | None = None
     lint: LintWords | None = None
+    form: Mapping[str, str] | None = None
 
     @property
     def version(self) -> str:
@@ -71,11 +74,13 @@ def read_language(source: bytes, tag: str, file: str) -> Language:
     safety = table.table("safety")
     over = tuple(word.casefold() for word in safety.strings("over"))
     safety.finish()
-    hours, lint = table.optional_table("hours"), table.optional_table("lint")
+    hours, lint, form = (table.optional_table(name) for name in ("hours", "lint", "check_in"))
     hour_words = read_hour_words(hours, str(locale)) if hours else None
     lint_words = read_lint_words(lint) if lint else None
+    form_words = read_form_words(form) if form else None
     table.finish()
-    return Language(tag, str(locale), locale.text_direction, MappingProxyType(words), over, hour_words, lint_words)
+    shown = MappingProxyType(words)
+    return Language(tag, str(locale), locale.text_direction, shown, over, hour_words, lint_words, form_words)
 
 
 @lru_cache(maxsize=4096)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from service.actions import clinic_setup
+from service.actions import clinic_setup, staffing
 from service.actions.clinic_setup import FIELDS, checked
 from service.errors import BadInput, NotFound
 from service.store import clinics
@@ -131,7 +131,7 @@ def test_staff_are_added_once_and_disabled_once(world: World) -> None:
             clinic_setup.add_staff(connection, world.clinic, given, world.who(NOW))
         assert refusal.value.field == field
     with world.store.write() as connection:
-        clinic_setup.disable_staff(connection, world.clinic, ann, world.who(NOW))
+        staffing.disable_staff(connection, world.clinic, ann, world.who(NOW))
         assert not clinics.is_clinician(connection, world.clinic.id, ANN["email"])
 
 
@@ -142,6 +142,6 @@ def test_another_clinics_staff_are_as_unknown_as_those_that_never_were(world: Wo
     said = []
     for staff_id in (foreign, foreign + 1):
         with pytest.raises(NotFound) as refusal, world.store.write() as connection:
-            clinic_setup.disable_staff(connection, world.clinic, staff_id, world.who(NOW))
+            staffing.disable_staff(connection, world.clinic, staff_id, world.who(NOW))
         said.append(str(refusal.value.as_document()).replace(str(staff_id), "ID"))
     assert said[0] == said[1]

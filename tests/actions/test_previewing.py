@@ -116,7 +116,7 @@ def test_a_preview_needs_the_treatment_and_a_client_who_is_not_erased(world: Wor
     world.treat(client, "2026-11-20")
     with pytest.raises(BadInput) as unknown:
         preview(world, client, "day-02")
-    assert unknown.value.next_step == "Steps: day-01, day-03, day-10, catch-up."
+    assert unknown.value.next_step == "Steps: day-01, day-03, day-10, catch-up, today-00, today-03, today-08, today-15."
     with pytest.raises(NotFound):
         preview(world, client + 1, "day-01")
     with world.store.write() as connection:

@@ -32,3 +32,19 @@ def test_words_stay_at_hand_while_they_are_read_anew(store: Store) -> None:
     assert at_first is not None
     assert found
     assert set(found) == {at_first}
+
+
+def test_a_shelf_for_one_reader_takes_no_words_from_another(store: Store) -> None:
+    fill(store, NOW, due=0, future=0)
+    shelf = Shelf(Catalogue.load(), drafts_count=True)
+    with store.write() as connection:
+        (clinic,) = clinics.every(connection)
+        shelf.refresh(connection, [clinic.id], NOW.date(), {(PROTOCOL, "day-01")})
+        own = shelf.for_one()
+        own.refresh(connection, [clinic.id], NOW.date(), {(PROTOCOL, "day-01")})
+        mine = shelf.choose(clinic, PROTOCOL, "day-01", "en")
+        own.refresh(connection, [], NOW.date(), set())
+    assert mine is not None
+    assert shelf.choose(clinic, PROTOCOL, "day-01", "en") == mine
+    assert own.choose(clinic, PROTOCOL, "day-01", "en") is None
+    assert own.compiled(mine) is shelf.compiled(mine)

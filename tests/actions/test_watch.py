@@ -352,7 +352,7 @@ def test_a_call_past_its_deadline_is_told_until_none_is_left(store: Store, webho
     pressing = [body for body in webhook.posts if body["alert"] == "calls"]
     assert [body["state"] for body in pressing] == ["open"]
     assert pressing[0]["message"] == (
-        "1 call presses: a red flag, or past the deadline. Oldest deadline: 2026-11-23 10:00 UTC (over)."
+        "1 call is past the deadline. Oldest deadline: 2026-11-23 10:00 UTC. See `aftercare calls list`."
     )
     close_calls(store)
     good(watch, minutes(122))
@@ -360,19 +360,45 @@ def test_a_call_past_its_deadline_is_told_until_none_is_left(store: Store, webho
     assert webhook.told[-1] == ("calls", "closed")
 
 
-def test_a_red_flag_is_told_at_once_and_again_when_nobody_acted_and_so_is_the_next(
+def red(webhook: Webhook) -> list[tuple[str, str]]:
+    return [(key, state) for key, state in webhook.told if key.startswith("call:")]
+
+
+def test_a_red_answer_is_told_at_once_and_again_when_nobody_acted_and_so_is_the_next(
     store: Store, webhook: Webhook
 ) -> None:
-    watch = patient(store, webhook)
-    whose = add_clinic(store)
-    add_call(store, whose, reason="check_in", level="T", opened_at=minutes(0.5), due_at=minutes(60))
-    for number in (1, 2, 59, 61, 62):
+    one, other, whose = patient(store, webhook), patient(store, webhook), add_clinic(store)
+    good(one, minutes(0.1))
+    add_call(store, whose, reason="red_answer", level="T", opened_at=minutes(0.2), due_at=minutes(60))
+    # In the next round, not in the next minute: whichever worker has it, and each thing once.
+    for number in (0.3, 0.4, 1, 59, 60, 61, 62, 63):
         if number == 62:
-            add_call(store, whose, reason="check_in", level="E", opened_at=minutes(61.5), due_at=minutes(121))
+            add_call(store, whose, reason="red_answer", level="E", opened_at=minutes(61.5), due_at=minutes(76))
+        for watch in (one, other):
+            good(watch, minutes(number))
+            tell(watch, minutes(number))
+        told = [("call:1:T", "open")] * (1 if number < 60 else 2) + [("call:2:E", "open")] * (number >= 62)
+        assert red(webhook) == told, number
+    messages = [body["message"] for body in webhook.posts if body["alert"].startswith("call:")]
+    assert messages == [
+        "A red answer (level T) asks for call 1 of clinic 1 by 2026-11-23 09:00 UTC.",
+        "A red answer (level T) asks for call 1 of clinic 1 by 2026-11-23 09:00 UTC. Nobody has closed it in time.",
+        "A red answer (level E) asks for call 2 of clinic 1 by 2026-11-23 09:16 UTC.",
+    ]
+    close_calls(store)
+    good(one, minutes(64))
+    tell(one, minutes(64))
+    assert sorted(red(webhook)[-2:]) == [("call:1:T", "closed"), ("call:2:E", "closed")]
+
+
+def test_a_red_call_that_gets_graver_is_told_again_and_does_not_seem_closed(store: Store, webhook: Webhook) -> None:
+    watch, whose = patient(store, webhook), add_clinic(store)
+    add_call(store, whose, reason="red_answer", level="T", due_at=minutes(60))
+    for number, level in ((1, "T"), (2, "E"), (3, "E")):
+        write(store, sa.update(calls).values(level=level))
         good(watch, minutes(number))
         tell(watch, minutes(number))
-    red = [body["message"][:15] for body in webhook.posts if body["alert"] == "calls"]
-    assert red == ["1 call presses:", "1 call presses:", "2 calls press: "]
+    assert red(webhook) == [("call:1:T", "open"), ("call:1:E", "open")]
 
 
 def add_text(store: Store, clinic_id: int, review_by: date) -> int:

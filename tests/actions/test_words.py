@@ -200,6 +200,19 @@ def test_unapproved_are_the_texts_of_protocols_in_use_until_a_clinician_has_sign
     assert {protocol for protocol, _ in unapproved(world)} == {TATTOO}
 
 
+def test_words_of_the_page_that_nobody_has_signed_are_told_apart_from_e_mails(world: World, clinician: str) -> None:
+    def silent() -> list[str]:
+        with world.store.read() as connection:
+            return [key.name for key in words.unapproved_pages(connection, catalogue(world), world.clinic)]
+
+    assert silent() == []
+    world.treat(world.client(), "2026-11-20")
+    assert silent() == ["today-00", "today-03", "today-08", "today-15"]
+    approve(world, clinician, TextKey(SMP, "today-03", "en"))
+    assert silent() == ["today-00", "today-08", "today-15"]
+    assert "today-00" not in [name for _, name in unapproved(world)]
+
+
 def test_a_withdrawn_approval_is_none(world: World, clinician: str) -> None:
     world.treat(world.client(), "2026-11-20")
     approve(world, clinician)

@@ -146,7 +146,7 @@ def test_an_export_holds_everything_about_one_client_and_nobody_else(cli: Comman
     cli.treat(client, "2026-11-15")
     cli.treat(other)
     export = cli("client", "export", client).document
-    assert set(export) == {"client", "treatments", "emails", "calls"}
+    assert set(export) == {"client", "treatments", "emails", "calls", "check_ins"}
     assert export["client"]["email"] == "sam@example.com"
     assert len(export["treatments"]) == 1
     assert [row["step"] for row in export["emails"]] == ["day-01", "day-03", "day-10"]

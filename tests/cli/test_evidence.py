@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from service.cli.options import service_for
 from service.store.engine import Store
+from service.store.watch import open_alert
 from tests.support.command_line import CommandLine
+from tests.support.imap_server import PASSWORD, imap_server
 from tests.support.scripted_relay import Reply, ScriptedRelay, recipients
 
 
@@ -70,6 +73,12 @@ def test_the_doctor_looks_at_everything_around_the_program(either: CommandLine) 
     assert {found[name] for name in ("mail relay", "alerts", "morning digest")} == {"yellow"}
 
 
+def test_the_doctor_tells_which_words_a_live_page_would_not_show(cli: CommandLine) -> None:
+    cli.treat(cli.client())
+    assert items(cli, public_url="https://notes.northgate.org")["page of the day"] == "yellow"
+    assert "page of the day" not in items(cli)
+
+
 def test_the_doctor_says_what_the_relay_says(cli: CommandLine) -> None:
     with ScriptedRelay() as relay:
         port = str(relay.port)
@@ -87,3 +96,34 @@ def test_the_doctor_names_what_is_broken(cli: CommandLine) -> None:
     (data / "aftercare.db").write_bytes(b"not a database" * 1000)
     assert items(cli)["database"] == "red"
     assert items(cli, database_url="postgresql://127.0.0.1:1/none")["database"] == "red"
+
+
+def test_the_doctor_looks_into_the_mailbox(either: CommandLine) -> None:
+    path = either.folder / "returned"
+    settings = {"mailbox_url": f"maildir:{path}", "bounce_domain": "bounce.example.org"}
+    assert items(either)["returned mail"] == "yellow"
+    assert items(either, **settings)["returned mail"] == "red"
+    for part in ("new", "cur"):
+        (path / part).mkdir(parents=True)
+    assert items(either, **settings)["returned mail"] == "yellow"
+    either("returned", "--fetch", **settings)
+    assert items(either, **settings)["returned mail"] == "green"
+    assert items(either, mailbox_url=settings["mailbox_url"])["returned mail"] == "yellow"
+
+
+def test_the_doctor_tells_what_workers_told_of_the_mailbox(cli: CommandLine) -> None:
+    with imap_server() as imap:
+        url = imap.url(password="pa%22ss%5Cw%C3%B6rd")
+        settings = {"mailbox_url": url, "bounce_domain": "bounce.example.org"}
+        cli("returned", "--fetch", **settings)
+        answer = cli("doctor", **settings)
+        assert "last read at 2026-11-20 16:00 UTC" in answer.out
+        assert imap.commands.count('EXAMINE "INBOX"') == 1
+        imap.password = "changed"
+        answer = cli("doctor", **settings)
+        assert (answer.status, "refuses the log-in" in answer.out) == (1, True)
+        assert "returns@" not in answer.out + answer.err
+        imap.password = PASSWORD
+        with service_for() as service, service.store.write() as connection:
+            open_alert(connection, "mailbox", "Returned mail does not come in.", service.now())
+        assert items(cli, **settings)["returned mail"] == "red"

@@ -40,6 +40,9 @@ def test_every_step_and_catch_up_has_a_preview(bare: CommandLine, step: str) -> 
         (("botox", "day-01"), "protocol"),
         ((SMP, "day-02"), "step"),
         ((SMP, "catch-up-99"), "step"),
+        ((SMP, "today-61"), "step"),
+        ((SMP, "today-" + "9" * 5000), "step"),
+        ((SMP, "today-06", "--language", "tlh"), "language"),
         ((SMP, "catch-up-" + "9" * 5000), "step"),
         ((SMP, "day-01", "--language", "tlh"), "language"),
         ((SMP, "day-01", "--format", "pdf"), "format"),
@@ -49,6 +52,34 @@ def test_what_is_not_there_is_told(bare: CommandLine, words: tuple[str, ...], fi
     refused = bare.refusal("preview", *words)
     assert refused["status"] in (1, 2)
     assert refused["field"] == field
+
+
+@pytest.mark.parametrize("step", ["today-00", "today-06", "today-15", "today-60"])
+def test_the_page_of_a_day_has_a_preview_in_text_and_html(bare: CommandLine, step: str) -> None:
+    parts = bare.document("preview", SMP, step)
+    assert set(parts) == {"subject", "text", "html"}
+    assert bare("preview", SMP, step, "--format", "text").out == parts["text"]
+    assert bare("preview", SMP, step, "--format", "html").out == parts["html"]
+    assert "URGENT: call us or a doctor today if:" in parts["text"]
+    assert '<html lang="en" dir="ltr">' in parts["html"]
+
+
+def test_a_page_cannot_be_printed_as_an_e_mail(bare: CommandLine) -> None:
+    answer = bare("preview", SMP, "today-06", "--format", "eml")
+    assert (answer.status, answer.out) == (2, "")
+    assert "this is a page" in answer.err
+
+
+def test_a_clients_page_is_previewed_with_the_clinics_numbers_and_no_name(either: CommandLine) -> None:
+    client = either.client("Joanna Bird")
+    either.treat(client)
+    either.document("clinic", "set", "phone=01632 960 777")
+    text = either.document("preview", SMP, "today-06", "--client", client)["text"]
+    assert "01632 960 777" in text
+    assert "Thursday 26 November" in text
+    assert "Joanna" not in text
+    refused = either.refusal("preview", SMP, "today-06", "--client", client, mode="live", now="")
+    assert (refused["code"], refused["field"]) == ("not_found", "text")
 
 
 def test_a_clients_preview_greets_by_name_and_uses_the_clinics_numbers(either: CommandLine) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, time, timedelta
+from datetime import date, datetime, time, timedelta
 from itertools import pairwise
 
 import pytest
@@ -113,3 +113,21 @@ def test_open_and_closed_days_and_the_first_opening_are_known_by_date() -> None:
     assert not hours.is_open_on(saturday)
     assert hours.opens_on(saturday) is None
     assert hours.ranges_on(saturday) == ()
+
+
+@pytest.mark.parametrize(
+    ("moment", "is_open"),
+    [
+        ("2026-11-23 08:59", False),
+        ("2026-11-23 09:00", True),
+        ("2026-11-23 11:59", True),
+        ("2026-11-23 12:00", False),
+        ("2026-11-23 13:30", True),
+        ("2026-11-23 23:59", False),
+        ("2026-11-28 23:59", True),
+        ("2026-11-29 00:00", False),
+    ],
+)
+def test_whether_a_clinic_is_open_at_a_moment_of_its_own_clock(moment: str, is_open: bool) -> None:
+    hours = parse_hours("mon-fri 09:00-12:00, 13:30-18:00; sat 10:00-24:00")
+    assert hours.is_open_at(datetime.fromisoformat(moment)) is is_open

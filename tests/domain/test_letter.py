@@ -12,7 +12,7 @@ from service.domain.protocol import FollowUpProtocol
 from service.domain.sample import sample_letter
 from service.mail.catalogue import Catalogue
 
-KINDS: list[LetterKind] = ["reminder", "catch_up", "hello"]
+KINDS: list[LetterKind] = ["reminder", "catch_up", "hello", "today"]
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +60,13 @@ def test_the_last_letter_names_no_next_one(protocol: FollowUpProtocol) -> None:
 def test_only_a_catch_up_has_a_missed_date(protocol: FollowUpProtocol) -> None:
     assert facts(sample_letter("catch_up", protocol, 5, "en"), protocol)["missed_date"] == "2026-11-23"
     assert "missed_date" not in slot_kinds(protocol, "reminder")
+
+
+def test_a_page_greets_nobody_and_promises_no_e_mail(protocol: FollowUpProtocol) -> None:
+    found = facts(sample_letter("today", protocol, 1, "en"), protocol)
+    assert "Sam" not in found.values()
+    assert not {"greeting_name", "next_date", "stop_url", "today_url"} & found.keys()
+    assert not {"greeting_name", "next_line", "stop_url", "today_url"} & slot_kinds(protocol, "today").keys()
 
 
 def test_a_hello_needs_no_treatment_and_knows_nothing_of_one(protocol: FollowUpProtocol) -> None:

@@ -57,5 +57,24 @@ def test_a_step_is_found_by_its_key(protocol: FollowUpProtocol) -> None:
     assert protocol.step("day-99") is None
 
 
-def test_the_texts_are_those_of_the_steps_and_the_catch_up(protocol: FollowUpProtocol) -> None:
-    assert protocol.texts == ("day-01", "day-03", "day-10", "catch-up")
+def test_the_texts_are_those_of_the_steps_the_catch_up_and_the_page(protocol: FollowUpProtocol) -> None:
+    assert protocol.letters == ("day-01", "day-03", "day-10", "catch-up")
+    assert protocol.texts == (*protocol.letters, "today-00", "today-03", "today-08", "today-15")
+
+
+@pytest.mark.parametrize(
+    ("day", "text"),
+    [(-1, None), (0, "today-00"), (2, "today-00"), (3, "today-03"), (14, "today-08"), (15, "today-15"),
+     (60, "today-15"), (61, None)],
+)  # fmt: skip
+def test_the_page_has_words_from_the_day_of_the_treatment_to_its_last(
+    protocol: FollowUpProtocol, day: int, text: str | None
+) -> None:
+    found = protocol.today_on(day)
+    assert (found.text if found else None) == text
+
+
+def test_a_text_that_is_read_on_several_days_knows_which(protocol: FollowUpProtocol) -> None:
+    assert protocol.span("catch-up") == (2, 14)
+    assert protocol.span("today-15") == (15, 60)
+    assert protocol.span("day-03") is None

@@ -56,6 +56,10 @@ source = ["S6"]
 """
 
 
+#: Two stretches of days of a page.
+TWO_DAYS = '[[today]]\ntext = "{}"\nthrough_day = {}\n[[today]]\ntext = "{}"\nthrough_day = {}\n'
+
+
 def test_a_good_file_is_read_as_it_says() -> None:
     protocol = read_protocol(GOOD.encode(), "brows", "brows/protocol.toml")
     assert (protocol.key, protocol.title, protocol.area) == ("brows", "Brows", "brows")
@@ -114,6 +118,11 @@ def test_a_protocol_may_have_no_catch_up_no_limits_and_no_flags() -> None:
         (', day-05 = "D"', "", "red_flags[1].levels.day-05", "Add day-05"),
         ('source = ["S6"]', "source = []", "red_flags[1].source", "Write source = ["),
         ('source = ["S6"]\n', 'source = ["S6"]\n' + GOOD[GOOD.index("[[red_flags]]") :], "red_flags", "its own row"),
+        ("[catch_up]\n", '[[today]]\ntext = "later"\nthrough_day = 2\n[catch_up]\n', "today", "a text of its own"),
+        ("[catch_up]\n", '[[today]]\ntext = "a/b"\nthrough_day = 2\n[catch_up]\n', "today[1].text", "small letters"),
+        ("[catch_up]\n", '[[today]]\ntext = "a"\nthrough_day = 999\n[catch_up]\n', "today[1].through_day", "0 to 366"),
+        ("[catch_up]\n", f"{TWO_DAYS.format('a', 4, 'a', 9)}[catch_up]\n", "today[2].text", "a text of its own"),
+        ("[catch_up]\n", f"{TWO_DAYS.format('a', 4, 'b', 4)}[catch_up]\n", "today[2].through_day", "5 to 366"),
         ("[catch_up]\n", "[[catch_up]]\n", "catch_up", "Write it as [catch_up]"),
         ('[[steps]]\nkey = "day-01"', '[steps]\nkey = "day-01"', "syntax", "Mend that line"),
         ("[limits.redness]", "[limits]\nredness = 2\n[x]", "limits.redness", "Write it as [redness]"),

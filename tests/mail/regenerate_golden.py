@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.mail.samples import render, shipped
+from tests.mail.samples import pages, render, shipped
 
 FOLDER = Path(__file__).parent / "golden"
 
 
 def golden() -> Iterator[tuple[str, str]]:
-    """(file name, content) of every shipped e-mail on each of its days."""
-    for label, text, protocol, day in shipped():
+    """(file name, content) of every shipped e-mail and page on each of its days."""
+    for label, text, protocol, day in (*shipped(), *pages()):
         rendered = render(text, protocol, day)
         yield f"{label}.txt", f"Subject: {rendered.subject}\n\n{rendered.text}"
         yield f"{label}.html", rendered.html

@@ -94,8 +94,11 @@ def test_the_shipped_words_are_complete() -> None:
     catalogue = Catalogue.load()
     assert sorted(catalogue.protocols) == ["scalp-micropigmentation", "scalp-tattoo"]
     for key, protocol in catalogue.protocols.items():
-        for name in protocol.texts:
+        for name in protocol.letters:
             assert catalogue.compile(key, name, "en").bands == (((2, 2), (3, 7), (8, 14)) if name == "catch-up" else ())
+        assert [(one.from_day, one.through_day) for one in protocol.today] == [(0, 2), (3, 7), (8, 14), (15, 60)]
+        for one in protocol.today:
+            assert catalogue.compile(key, one.text, "en").kind == "today"
     assert set(catalogue.notices) == {("hello", "en")}
     assert {protocol.area for protocol in catalogue.protocols.values()} == {"scalp"}
 

@@ -1,4 +1,4 @@
-"""What a client reads is under review: every shipped e-mail equals its golden file, in both parts."""
+"""What a client reads is under review: every shipped e-mail and page equals its golden file, in both parts."""
 
 from __future__ import annotations
 

@@ -148,7 +148,7 @@ def test_every_statement_is_true_when_due_and_one_second_before_it_is_no_longer_
         text = catalogue().compile(protocol.key, name, "en")
         for reading in readings(text.document, protocol, text.kind, name):
             step = next((step for step in protocol.steps if step.text == name), None)
-            first = step.day if step else (reading.band or (0, 0))[0]
+            first = step.day if step else (reading.band or protocol.span(name) or (0, 0))[0]
             for day in (first, reading.last_day):
                 assert protocol.column(day) == reading.column
                 for bullet in reading.bullets(Card.NORMAL):

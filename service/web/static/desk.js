@@ -51,6 +51,10 @@
     });
   }
 
+  document.addEventListener("click", (event) => {
+    if (event.target.closest("[data-print]")) window.print();
+  });
+
   const errors = document.getElementById("errors");
   if (errors) errors.focus();
 })();
