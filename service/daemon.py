@@ -70,6 +70,9 @@ async def _work(service: Service, bell: Bell) -> None:
             scheduler.start()
             log.info("working", worker=name, mode=service.settings.mode)
             watch = wiring.watch(service, name)
+            fetching = wiring.fetching(service)
+            if fetching is not None:
+                fetching.start(service.now, lambda: not bell.trouble)
             work = _Rounds(service, delivery, bell, watch, wiring.digest_duty(service, route))
             rounds = asyncio.create_task(work.run())
             stopped = asyncio.create_task(bell.stopped.wait())
@@ -83,6 +86,8 @@ async def _work(service: Service, bell: Bell) -> None:
             bell.rung.set()
             await stopped
             await _finish(rounds)
+            if fetching is not None:
+                await fetching.close()
             await watch.close()
 
 
@@ -199,12 +204,12 @@ async def _web(service: Service, bell: Bell, *, reports_worker: bool) -> AsyncIt
         is_ready=bell.is_ready if reports_worker else (lambda: (True, "no worker in this process")),
         live_check=lambda: True,
         hosts=LOOPBACK_HOSTS | wiring.public_hosts(service.settings),
-        clients=ClientParts(service.store, service.signer, service.now),
+        clients=ClientParts(service.store, service.signer, service.now, shelf=wiring.shelf(service)),
         read=service.store.read,
         clock=service.now,
         desk=service,
     )
-    server = Pages.on(create_app(parts), host, port)
+    server = Pages.on(create_app(parts), host, port, service.settings.trusted_proxies)
     serving = asyncio.create_task(server.serve())
     log.info("pages", url=f"http://{host}:{port}/")
     try:

@@ -57,7 +57,7 @@ ONLY_INSIDE_FUNCTIONS = {"cli": {"daemon", "web", "demo"}, "daemon": {"web"}, "d
 #: Library -> the rooms or modules that may name it.
 DOORS: dict[str, tuple[str, ...]] = {
     "aiosmtpd": ("mail.catcher",),
-    "cryptography": ("actions.backup_lock",),
+    "cryptography": ("actions.backup_lock", "actions.second_factor"),
     "aiosmtplib": ("mail.relay", "mail.conversation"),
     "alembic": ("store.migrations", "store.schema", "cli"),
     "apscheduler": ("daemon",),
@@ -69,6 +69,8 @@ DOORS: dict[str, tuple[str, ...]] = {
     "jinja2": ("mail.texts", "web"),
     "markdown_it": ("mail.markdown",),
     "markupsafe": ("mail", "web"),
+    "pyotp": ("actions.second_factor",),
+    "segno": ("web.desk.qr",),
     "pydantic": ("settings",),
     "pydantic_settings": ("settings",),
     "sqlalchemy": ("store", "actions"),

@@ -78,6 +78,11 @@ def test_a_wrong_name_in_the_file_is_refused_too(tmp_path: Path) -> None:
         ("public_url", "http://clinic.example.com", "not an https:// address"),
         ("public_url", "https://", "not an https:// address"),
         ("public_url", "https://user@clinic.example.com", "not an https:// address"),
+        ("trust_proxy", "proxy.example.org", "no address and no network"),
+        ("trust_proxy", "*", "no address and no network"),
+        ("trust_proxy", "127.0.0.1;10.0.0.1", "no address and no network"),
+        ("trust_proxy", "10.0.0.1, 0.0.0.0/0", "would believe strangers"),
+        ("trust_proxy", "::/0", "would believe strangers"),
         ("now", "2026-11-20T16:00:00", "not an instant with its zone"),
         ("mailbox_url", "pop3://u:p@h/INBOX", "neither imaps://, imap:// nor maildir:"),
         ("mailbox_url", "/var/mail/returned", "neither imaps://, imap:// nor maildir:"),
@@ -247,3 +252,17 @@ def test_stop_addresses_need_a_domain_and_somebody_who_reads_what_comes_there() 
     assert Settings(bounce_domain="bounce.example.org").stop_domain is None
     assert Settings(mailbox_url=mailbox).stop_domain is None
     assert Settings(bounce_domain="bounce.example.org", mailbox_url=mailbox).stop_domain == "bounce.example.org"
+
+
+@pytest.mark.parametrize(
+    ("given", "trusted"),
+    [
+        ("", ["127.0.0.1"]),
+        ("10.0.0.2", ["10.0.0.2"]),
+        ("127.0.0.1, ::1 ,10.0.0.0/24,", ["127.0.0.1", "::1", "10.0.0.0/24"]),
+    ],
+)
+def test_one_proxy_on_this_machine_is_trusted_unless_others_are_named(
+    tmp_path: Path, given: str, trusted: list[str]
+) -> None:
+    assert read_settings({"AFTERCARE_TRUST_PROXY": given}, tmp_path).trusted_proxies == trusted

@@ -26,7 +26,7 @@ def give_back(connection: sa.Connection, clinic_id: int, client_id: int, area: s
             for row in plan_rows(connection, remaining[-1]["id"])
             if (row["state"], row["reason"]) == (State.CANCELLED, Reason.SUPERSEDED)
         ]
-        _plan_again(connection, clinic_id, lost, now)
+        plan_again(connection, clinic_id, lost, now)
 
 
 def write_to_new_address(connection: sa.Connection, clinic_id: int, client_id: int, now: datetime) -> None:
@@ -38,18 +38,19 @@ def write_to_new_address(connection: sa.Connection, clinic_id: int, client_id: i
     )
     newest_of_area = {row.area: row.id for row in connection.execute(query)}
     for treatment_id in newest_of_area.values():
-        lost = [row for row in plan_rows(connection, treatment_id) if _did_not_arrive(row)]
-        _plan_again(connection, clinic_id, lost, now)
+        lost = [row for row in plan_rows(connection, treatment_id) if did_not_arrive(row)]
+        plan_again(connection, clinic_id, lost, now)
 
 
-def _did_not_arrive(row: sa.RowMapping) -> bool:
+def did_not_arrive(row: sa.RowMapping) -> bool:
+    """Refused, come back, unconfirmed, or never tried because the address was not written to."""
     if row["state"] == State.SENT:
         return row["bounced_at"] is not None
     suppressed = row["state"] == State.CANCELLED and row["reason"] == Reason.SUPPRESSED
     return suppressed or row["state"] in (State.FAILED, State.UNCONFIRMED)
 
 
-def _plan_again(connection: sa.Connection, clinic_id: int, rows: Iterable[sa.RowMapping], now: datetime) -> None:
+def plan_again(connection: sa.Connection, clinic_id: int, rows: Iterable[sa.RowMapping], now: datetime) -> None:
     """New rows for those that are still useful; the old ones are replaced and no longer hold the step."""
     useful = [row for row in rows if row["useful_until"] > now]
     if not useful:

@@ -8,6 +8,8 @@ import sqlalchemy as sa
 
 from service.actions.addresses import check_address
 from service.actions.revise import Who
+from service.actions.sign_in import make_link
+from service.actions.staffing import check_role
 from service.actions.words import import_shipped
 from service.domain.hours import parse_hours
 from service.domain.persons import clean_language, clean_line, clean_phone, fold_address
@@ -41,6 +43,15 @@ def _cap(raw: str) -> int | None:
     return int(raw) if raw else None
 
 
+def _switch(field: str) -> Callable[[str], bool]:
+    def read(raw: str) -> bool:
+        if raw.lower() not in ("on", "off"):
+            raise BadInput(f"{raw!r} is neither on nor off", field=field, next_step="Write on or off.")
+        return raw.lower() == "on"
+
+    return read
+
+
 #: Every field of a clinic that may be set, and what makes it right.
 FIELDS: Mapping[str, Callable[[str], str | int | None]] = {
     "name": lambda raw: clean_line("name", raw, 200),
@@ -57,6 +68,8 @@ FIELDS: Mapping[str, Callable[[str], str | int | None]] = {
     "urgent_line_number": _phone("urgent_line_number"),
     "wash_advice": _line("wash_advice", 300),
     "daily_cap": _cap,
+    "check_in": _switch("check_in"),
+    "asks_code": _switch("asks_code"),
 }
 
 
@@ -94,8 +107,8 @@ def _require_new_name(connection: sa.Connection, name: str, own_id: int | None) 
     """Two clinics of one name could not be told apart in any list."""
     same = [clinic.id for clinic in clinics.every(connection) if clinic.name == name and clinic.id != own_id]
     if same:
-        fix = "Choose another name, or change that one with `aftercare clinic set`."
-        raise BadInput(f"clinic {same[0]} has that name already", field="name", next_step=fix)
+        fix = "Choose another name."
+        raise BadInput("another clinic has that name already", field="name", next_step=fix)
 
 
 def change_clinic(connection: sa.Connection, clinic: Clinic, given: Mapping[str, str], who: Who) -> Clinic:
@@ -111,12 +124,10 @@ def change_clinic(connection: sa.Connection, clinic: Clinic, given: Mapping[str,
 
 def add_staff(connection: sa.Connection, clinic: Clinic, given: Mapping[str, str], who: Who) -> int:
     """A new staff member's id. given: email, name, role."""
-    if given["role"] not in tuple(Role):
-        raise BadInput(f"{given['role']!r} is not a role", field="role", next_step=f"Use one of {', '.join(Role)}.")
     values = {
         "email": check_address(given["email"]),
         "name": clean_line("name", given["name"], 200),
-        "role": given["role"],
+        "role": check_role(given["role"]),
     }
     known = _of_address(connection, clinic, values["email"])
     if known is not None:
@@ -128,22 +139,25 @@ def add_staff(connection: sa.Connection, clinic: Clinic, given: Mapping[str, str
     return staff_id
 
 
+def invite(connection: sa.Connection, clinic: Clinic, given: Mapping[str, str], who: Who) -> tuple[int, str]:
+    """A new staff member's id, and the token of the one-time link with which they choose a password."""
+    staff_id = add_staff(connection, clinic, given, who)
+    return staff_id, make_link(connection, clinic.id, staff_id, who)
+
+
 def _of_address(connection: sa.Connection, clinic: Clinic, address: str) -> int | None:
     """The staff member who has that address, in whatever case it is written."""
     everybody = clinics.list_staff(connection, clinic.id)
     return next((int(row["id"]) for row in everybody if fold_address(row["email"]) == fold_address(address)), None)
 
 
-def ensure_owner(connection: sa.Connection, clinic: Clinic, email: str, who: Who) -> None:
-    """Make `email` an owner of this clinic unless somebody there has that address already."""
+def ensure_owner(connection: sa.Connection, clinic: Clinic, email: str, who: Who) -> int:
+    """Make `email` an owner of this clinic unless somebody there has that address already; their id."""
     try:
         address = check_address(email)
     except BadInput as error:
         raise BadInput(error.message, field="owner", next_step=error.next_step) from error
-    if _of_address(connection, clinic, address) is None:
-        add_staff(connection, clinic, {"email": address, "name": address, "role": Role.OWNER}, who)
-
-
-def disable_staff(connection: sa.Connection, clinic: Clinic, staff_id: int, who: Who) -> None:
-    clinics.disable_staff(connection, clinic.id, staff_id, who.now)
-    audit.note(connection, clinic.id, Deed(who.actor, "staff disabled", f"staff {staff_id}", {}), who.now)
+    known = _of_address(connection, clinic, address)
+    if known is not None:
+        return known
+    return add_staff(connection, clinic, {"email": address, "name": address, "role": Role.OWNER}, who)

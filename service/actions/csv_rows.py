@@ -104,6 +104,10 @@ class CsvFile:
         for record in rows:
             yield _Reading(record, self.columns).row(treatments, self._options)
 
+    def records(self) -> Iterator[Record]:
+        """The file as it is, the header first."""
+        return records(self._text, self.delimiter)
+
 
 def read_rows(source: bytes | Path, options: CsvOptions) -> CsvFile:
     """Raises Unavailable (field "file") if the file as a whole cannot be read, BadInput for a wrong option."""

@@ -72,6 +72,17 @@ def _parse_date(value: str, order: DateOrder | None) -> date | str:
     return found if found.year >= FIRST_YEAR else f"{shown} lies before {FIRST_YEAR}"
 
 
+def needs_order(value: str) -> bool:
+    """Whether a cell is a date that could mean two days."""
+    return not _ISO.fullmatch(value) and _PARTS.fullmatch(value) is not None
+
+
+def meaning(value: str, order: DateOrder, today: date) -> date | None:
+    """The day that a cell names in that order; None if it is none there, or still to come."""
+    found = _parse_date(value, order)
+    return found if not isinstance(found, str) and found <= today else None
+
+
 def read_time(field: str, value: str) -> time:
     """A local time of day HH:MM. Raises BadInput for `field`."""
     found = _TIME.fullmatch(value)

@@ -17,11 +17,12 @@ from service.actions.csv_rows import GoodRow, RowError
 from service.actions.import_people import People, Person, chunks, person_of, wanted
 from service.actions.register import CALL_IF_TREATED_WITHIN_DAYS, NewTreatment, check_treatment, entry_row
 from service.actions.revise import Who
+from service.domain.finding import found_by
 from service.domain.protocol import FollowUpProtocol
 from service.domain.reminder import Reason
 from service.domain.schedule import day_number, local_day, plan, superseded, supersedes
 from service.errors import BadInput
-from service.store import bulk, outbox
+from service.store import bulk, client_words, outbox
 from service.store.bulk import BulkClient, BulkTreatment
 from service.store.calls import open_calls
 from service.store.clinics import Clinic
@@ -124,9 +125,11 @@ class ChunkWriter:
         ids = bulk.take_ids(self._connection, clients, len(fresh.clients))
         addresses = {client.email_folded for client, _ in fresh.clients}
         suppressed = bulk.suppressed_among(self._connection, self._clinic.id, addresses)
-        rows = []
+        rows, words = [], []
         for (client, row), new_id in zip(fresh.clients, ids, strict=True):
             client.id = new_id
+            mine = found_by(row.name, row.phone or "")
+            words += [(self._clinic.id, word, new_id) for word in mine]
             client.state = "suppressed" if client.email_folded in suppressed else "active"
             rows.append(
                 {
@@ -142,9 +145,11 @@ class ChunkWriter:
                     "consent_on": row.consent_on or self._today,
                     "consent_by": self._who.actor,
                     "created_at": self._who.now,
+                    "found_by": client_words.line(mine),
                 }
             )
         bulk.insert(self._connection, clients, rows)
+        client_words.add(self._connection, words)
 
     def _save_treatments(self, fresh: _Fresh) -> None:
         if not fresh.treatments:

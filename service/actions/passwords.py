@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
@@ -10,8 +12,8 @@ from service.errors import BadInput
 LEAST, MOST = 12, 1000  # characters
 # OWASP's second choice of parameters for Argon2id: 19 MiB, two passes, one lane.
 _hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
-#: Checked when there is no such person, so that the answer takes as long.
-_NOBODY = _hasher.hash("nobody has this password")
+#: Sealed with the same parameters, fits nobody: checked when there is no such person, so that the answer takes as long.
+_NOBODY = "$argon2id$v=19$m=19456,t=2,p=1$Xz50yt35AfuobSBgFie/lA$0ZGfgtJptdgc8YKXp3yCtFzeRH2gsWBIXI1SsgBgaAE"
 
 
 def check_password(password: str, about: tuple[str, ...] = ()) -> None:
@@ -23,8 +25,17 @@ def check_password(password: str, about: tuple[str, ...] = ()) -> None:
     if len(password) > MOST:
         raise _weak(f"it has more than {MOST} characters", "Choose a shorter one.")
     # Its cost grows with the length; a password that is weak is weak in its first characters or long.
-    if zxcvbn(password[:72], user_inputs=[word for word in about if word])["score"] < 3:
+    typed, known = password[:72], [word for word in about if len(word) > 2]
+    # What is left without the words that everybody here knows must be hard to guess by itself.
+    rest = _without(typed, known)
+    if min(zxcvbn(typed, user_inputs=known)["score"], zxcvbn(rest)["score"] if rest else 0) < 3:
         raise _weak("it is easy to guess", "Use three or four unrelated words that nobody connects with you.")
+
+
+def _without(typed: str, words: list[str]) -> str:
+    for word in sorted(words, key=len, reverse=True):
+        typed = re.sub(re.escape(word), "", typed, flags=re.IGNORECASE)
+    return typed
 
 
 def _weak(problem: str, fix: str) -> BadInput:

@@ -5,7 +5,7 @@ Nothing is told to the scheduler: the rows are the schedule.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -24,7 +24,7 @@ from service.domain.persons import (
 )
 from service.domain.protocol import FollowUpProtocol
 from service.domain.reminder import Reason, State
-from service.domain.schedule import Entry, day_number, local_day, plan, superseded, supersedes
+from service.domain.schedule import Entry, among, day_number, local_day, plan
 from service.domain.strict_table import read_clock_time
 from service.errors import BadInput
 from service.store import audit, clients, outbox
@@ -40,7 +40,7 @@ EARLIEST = date(1970, 1, 2)
 
 @dataclass(frozen=True)
 class NewClient:
-    """A client as somebody typed it. consent: False only for an explicit no."""
+    """A client as somebody typed it. consent: False only for an explicit no. consent_words: their version, if known."""
 
     name: str
     email: str
@@ -50,6 +50,7 @@ class NewClient:
     guardian: str = ""
     consent: bool = True
     consent_on: date | None = None
+    consent_words: int | None = None
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ def client_values(given: NewClient, clinic: Clinic, actor: str, now: datetime) -
         "guardian": clean_line("guardian", given.guardian, NAME_LIMIT) if given.guardian else "",
         "consent_on": consent_on,
         "consent_by": actor,
+        "consent_words": given.consent_words if given.consent else None,
         "created_at": now,
     }
 
@@ -166,21 +168,20 @@ def save_entries(
 ) -> None:
     """Write the entries of one treatment: superseded by a newer one, superseding the older ones, or withheld."""
     treatment_id, protocol, treated_on = subject
-    others = [
-        row for row in clients.live_treatments(connection, client["id"], protocol.area) if row["id"] != treatment_id
-    ]
-    if any(supersedes((row["treated_on"], row["id"]), (treated_on, treatment_id)) for row in others):
-        entries = superseded(entries)
-    older = [row["id"] for row in others if supersedes((treated_on, treatment_id), (row["treated_on"], row["id"]))]
+    live = clients.live_treatments(connection, client["id"], protocol.area)
+    entries, older = among(entries, (treated_on, treatment_id), [(row["treated_on"], row["id"]) for row in live])
     if older:
-        theirs = emails.c.treatment_id.in_(older)
-        outbox.end_open(connection, theirs, Reason.SUPERSEDED, now)
-    rows = [entry_row(client, (treatment_id, protocol), entry, now) for entry in entries]
-    outbox.add(connection, rows)
-    late = [entry for entry in entries if entry.reason is Reason.REGISTERED_LATE]
-    fresh = day_number(treated_on, local_day(now, clinic.zone)) <= CALL_IF_TREATED_WITHIN_DAYS
-    if late and fresh and client["state"] == "active":
-        _call_about(connection, treatment_id, late[-1].step, now)
+        outbox.end_open(connection, emails.c.treatment_id.in_(older), Reason.SUPERSEDED, now)
+    outbox.add(connection, [entry_row(client, (treatment_id, protocol), entry, now) for entry in entries])
+    step = late_step(entries, day_number(treated_on, local_day(now, clinic.zone)), client["state"])
+    if step is not None:
+        _call_about(connection, treatment_id, step, now)
+
+
+def late_step(entries: Iterable[Entry], days: int, client_state: str) -> str | None:
+    """The step a person must phone about: registered too late for it, `days` after the treatment. None if none."""
+    late = [entry.step for entry in entries if entry.reason is Reason.REGISTERED_LATE]
+    return late[-1] if late and days <= CALL_IF_TREATED_WITHIN_DAYS and client_state == "active" else None
 
 
 def entry_row(

@@ -14,14 +14,7 @@ import sqlalchemy as sa
 
 from service.actions import again
 from service.actions.addresses import check_address
-from service.actions.register import (
-    NewTreatment,
-    Planned,
-    Subject,
-    check_treatment,
-    plan_rows,
-    save_entries,
-)
+from service.actions.register import NewTreatment, Planned, Subject, check_treatment, plan_rows, save_entries
 from service.domain.persons import (
     NAME_LIMIT,
     clean_language,
@@ -35,7 +28,7 @@ from service.domain.protocol import FollowUpProtocol
 from service.domain.reminder import Reason, State
 from service.domain.schedule import Entry, Standing, correct, local_day, plan
 from service.errors import BadInput, NotAllowed
-from service.store import audit, clients, outbox
+from service.store import audit, check_ins, clients, outbox
 from service.store.audit import Deed
 from service.store.calls import open_calls
 from service.store.clinics import Clinic
@@ -44,10 +37,18 @@ from service.store.tables import Kind, calls, emails, treatments
 
 @dataclass(frozen=True)
 class Who:
-    """Who does it and when."""
+    """Who does it and when. why: the reason they gave, for the audit; checked by actions/reasons.py."""
 
     actor: str
     now: datetime
+    why: str = ""
+
+
+def note(connection: sa.Connection, clinic: Clinic, client_id: int, done: tuple[str, dict[str, Any]], who: Who) -> None:
+    """One line of the audit about a client. done: what was done, and the facts of it."""
+    action, detail = done
+    deed = Deed(who.actor, action, f"client {client_id}", detail | ({"why": who.why} if who.why else {}))
+    audit.note(connection, clinic.id, deed, who.now)
 
 
 def correct_treatment(
@@ -60,11 +61,8 @@ def correct_treatment(
     check_treatment(given, clinic, who.now)
     same_day = clients.find_treatment(connection, client["id"], given.protocol.key, given.treated_on)
     if same_day is not None and same_day["id"] != treatment_id:
-        raise BadInput(
-            f"treatment {same_day['id']} is already on {given.treated_on}",
-            field="on",
-            next_step=f"Cancel treatment {treatment_id} instead.",
-        )
+        fix = f"Cancel treatment {treatment_id} instead."
+        raise BadInput(f"treatment {same_day['id']} is already on {given.treated_on}", field="on", next_step=fix)
     clients.change_treatment(connection, treatment_id, {"treated_on": given.treated_on, "treated_at": given.treated_at})
     entries = plan(given.protocol, given.treated_on, clinic.time, who.now)
     subject = (treatment_id, given.protocol, given.treated_on)
@@ -73,7 +71,7 @@ def correct_treatment(
     save_entries(connection, clinic, client, subject, fresh, who.now)
     again.give_back(connection, clinic.id, client["id"], given.protocol.area, who.now)
     detail = {"treatment": treatment_id, "from": treatment["treated_on"], "to": given.treated_on, "kept": kept}
-    audit.note(connection, clinic.id, Deed(who.actor, "treatment corrected", f"client {client['id']}", detail), who.now)
+    note(connection, clinic, client["id"], ("treatment corrected", detail), who)
     return Planned(treatment_id, plan_rows(connection, treatment_id), kept=tuple(kept))
 
 
@@ -116,18 +114,14 @@ def cancel_treatment(
     clients.change_treatment(connection, treatment_id, {"cancelled_at": at})
     outbox.end_open(connection, emails.c.treatment_id == treatment_id, Reason.CANCELLED, who.now)
     again.give_back(connection, clinic.id, treatment["client_id"], protocol.area, who.now)
-    deed = Deed(who.actor, "treatment cancelled", f"client {treatment['client_id']}", {"treatment": treatment_id})
-    audit.note(connection, clinic.id, deed, who.now)
+    note(connection, clinic, treatment["client_id"], ("treatment cancelled", {"treatment": treatment_id}), who)
     return Planned(treatment_id, plan_rows(connection, treatment_id))
 
 
 def _require_live(treatment: sa.RowMapping) -> None:
     if treatment["cancelled_at"] is not None:
-        raise NotAllowed(
-            f"treatment {treatment['id']} is cancelled",
-            field="treatment",
-            next_step="Register it again with `aftercare treatment add`.",
-        )
+        fix = "Register it again with `aftercare treatment add`."
+        raise NotAllowed(f"treatment {treatment['id']} is cancelled", field="treatment", next_step=fix)
 
 
 def stop(connection: sa.Connection, clinic: Clinic, client_id: int, who: Who) -> None:
@@ -141,32 +135,35 @@ def stop(connection: sa.Connection, clinic: Clinic, client_id: int, who: Who) ->
     if ended:
         call = {"clinic_id": clinic.id, "client_id": client_id, "email_id": None, "reason": str(Reason.STOPPED)}
         open_calls(connection, [call], who.now)
-    audit.note(connection, clinic.id, Deed(who.actor, "client stopped", f"client {client_id}", ended), who.now)
+    note(connection, clinic, client_id, ("client stopped", dict(ended)), who)
 
 
 def unstop(connection: sa.Connection, clinic: Clinic, client_id: int, who: Who) -> None:
     """Undo a stop for treatments to come; what was cancelled stays cancelled."""
-    clients.get(connection, clinic.id, client_id, lock=True)
+    if clients.get(connection, clinic.id, client_id, lock=True)["stopped_at"] is None:
+        return
     clients.change(connection, client_id, {"stopped_at": None})
-    audit.note(connection, clinic.id, Deed(who.actor, "client stop undone", f"client {client_id}", {}), who.now)
+    note(connection, clinic, client_id, ("client stop undone", {}), who)
 
 
 def pause(connection: sa.Connection, clinic: Clinic, client_id: int, who: Who) -> None:
     """Hold what is planned until `resume`; what passes its shelf life meanwhile is missed and becomes a call."""
-    clients.get(connection, clinic.id, client_id, lock=True)
+    if clients.get(connection, clinic.id, client_id, lock=True)["paused_at"] is not None:
+        return
     clients.change(connection, client_id, {"paused_at": who.now})
     waiting = (emails.c.client_id == client_id) & (emails.c.state == State.PLANNED)
     connection.execute(sa.update(emails).where(waiting).values(state=State.HELD, reason=Reason.PAUSED))
-    audit.note(connection, clinic.id, Deed(who.actor, "client paused", f"client {client_id}", {}), who.now)
+    note(connection, clinic, client_id, ("client paused", {}), who)
 
 
 def resume(connection: sa.Connection, clinic: Clinic, client_id: int, who: Who) -> None:
     """Let go what is still right; what is too late was or will be missed, never sent in a flood."""
-    clients.get(connection, clinic.id, client_id, lock=True)
+    if clients.get(connection, clinic.id, client_id, lock=True)["paused_at"] is None:
+        return
     clients.change(connection, client_id, {"paused_at": None})
     still_right = (emails.c.reason == Reason.PAUSED) & (emails.c.useful_until > who.now)
     free_held(connection, (emails.c.client_id == client_id) & still_right)
-    audit.note(connection, clinic.id, Deed(who.actor, "client resumed", f"client {client_id}", {}), who.now)
+    note(connection, clinic, client_id, ("client resumed", {}), who)
 
 
 def free_held(connection: sa.Connection, which: outbox.Condition) -> int:
@@ -217,8 +214,7 @@ def change_client(
     if "language" in values:
         unsent = (emails.c.client_id == client_id) & emails.c.state.in_([State.PLANNED, State.HELD])
         connection.execute(sa.update(emails).where(unsent).values(language=values["language"]))
-    detail = {"fields": sorted(given)}
-    audit.note(connection, clinic.id, Deed(who.actor, "client changed", f"client {client_id}", detail), who.now)
+    note(connection, clinic, client_id, ("client changed", {"fields": sorted(given)}), who)
     return clients.get(connection, clinic.id, client_id)
 
 
@@ -233,9 +229,11 @@ def _require_unique(connection: sa.Connection, clinic: Clinic, client: sa.RowMap
         )
 
 
-def erase(connection: sa.Connection, clinic: Clinic, client_id: int, who: Who) -> None:
-    """Forget a client: cancel what is open, blank every personal field, keep counts and times."""
+def erase(connection: sa.Connection, clinic: Clinic, client_id: int, who: Who, why: str = "client erased") -> None:
+    """Forget a client: cancel what is open, blank every personal field, keep counts and times. why: for the audit."""
     client = clients.get(connection, clinic.id, client_id, lock=True)
+    if client["erased_at"] is not None:
+        return
     outbox.end_open(connection, emails.c.client_id == client_id, Reason.ERASED, who.now)
     gone = f"erased-{client_id}"
     blank = {"name": gone, "name_folded": gone, "email": gone, "email_folded": gone}
@@ -243,8 +241,8 @@ def erase(connection: sa.Connection, clinic: Clinic, client_id: int, who: Who) -
     at = outbox.after_marks(connection, emails.c.client_id == client_id, who.now)
     clients.change(connection, client_id, {**blank, "erased_at": at})
     clients.forget_suppressed(connection, clinic.id, client["email_folded"], gone)
-    theirs = emails.c.client_id == client_id
-    connection.execute(sa.update(emails).where(theirs).values(facts=None, last_reply=None))
+    connection.execute(sa.update(emails).where(emails.c.client_id == client_id).values(facts=None, last_reply=None))
     connection.execute(sa.update(treatments).where(treatments.c.client_id == client_id).values(treated_at=""))
     connection.execute(sa.update(calls).where(calls.c.client_id == client_id).values(note=None))
-    audit.note(connection, clinic.id, Deed(who.actor, "client erased", f"client {client_id}", {}), who.now)
+    check_ins.forget(connection, clinic.id, client_id)
+    note(connection, clinic, client_id, (why, {}), who)

@@ -6,26 +6,30 @@ Whether an address exists can be told neither from the answer nor from how long 
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
+import structlog
 
 from service.actions.passwords import check_password, fits, is_outdated, seal_password
 from service.actions.revise import Who
+from service.actions.tries import forget_tries, note_try
 from service.errors import NotAllowed
 from service.store import audit, clinics, staff
 from service.store.audit import Deed
+from service.store.clinics import Clinic
 from service.store.engine import Store
 
+log = structlog.get_logger()
 ABSOLUTE = timedelta(hours=12)
 IDLE = timedelta(minutes=30)
+#: Between the password and the second factor.
+HALF_FOR = timedelta(minutes=10)
 FIRST_LINK_FOR = timedelta(hours=72)
 RESET_LINK_FOR = timedelta(hours=1)
-#: So many tries in WINDOW: for one account, from one address, in all.
-WINDOW = timedelta(minutes=5)
-PER_ACCOUNT, PER_ADDRESS, IN_ALL = 10, 10, 1000
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,17 @@ class Typed:
     address: str
 
 
+@dataclass(frozen=True)
+class Signed:
+    """Somebody who is signed in, for what they change about themselves. session: its digest; address: as in Typed."""
+
+    clinic_id: int
+    staff_id: int
+    session: str
+    address: str
+    now: datetime
+
+
 def digest(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
@@ -54,38 +69,40 @@ def sign_in(store: Store, typed: Typed, now: datetime) -> Session | None:
 
     The slow check of the password runs outside any transaction.
     """
-    account, address = _short(typed.email.strip().lower()), _short(typed.address)
-    with store.write() as connection:
-        staff.forget_tries(connection, now - WINDOW)
-        counts = staff.tries(connection, account, address, now - WINDOW)
-        if any(count >= most for count, most in zip(counts, (PER_ACCOUNT, PER_ADDRESS, IN_ALL), strict=True)):
-            fix = "Wait five minutes, then try again."
-            raise NotAllowed("there were too many tries", field="password", next_step=fix)
-        staff.note_try(connection, account, address, now)
+    note_try(store, account_of(typed.email), typed.address, now)
+    with store.read() as connection:
         people = staff.active_with(connection, typed.email)
     found = [person for person in people if fits(typed.password, person["password"])]
     if not people:
         fits(typed.password, None)
     if not found:
+        log.warning("a sign-in was refused", why="password")
         return None
     person = found[0]
     fresh = seal_password(typed.password) if is_outdated(person["password"]) else person["password"]
     with store.write() as connection:
-        if staff.get(connection, person["clinic_id"], person["id"])["password"] != person["password"]:
+        person = staff.get(connection, person["clinic_id"], person["id"], lock=True)
+        if person["password"] != found[0]["password"] or person["disabled_at"] is not None:
             return None  # changed meanwhile
         staff.change(connection, person["id"], password=fresh)
-        staff.forget_tries(connection, now - WINDOW, account)
+        forget_tries(connection, account_of(typed.email), now)
         return begin(connection, person, now)
 
 
-def begin(connection: sa.Connection, person: sa.RowMapping, now: datetime) -> Session:
-    """A session for somebody whose password, or one-time link, was right."""
-    complete = person["code_secret"] is None
+def account_of(email: str) -> str:
+    """Under which name tries to sign in with an address are counted."""
+    return email.strip().lower()
+
+
+def begin(connection: sa.Connection, person: sa.RowMapping, now: datetime, *, with_code: bool = False) -> Session:
+    """A session for somebody whose password, or one-time link, was right. with_code: the second factor was too."""
+    complete = with_code or person["code_secret"] is None
     made = Session(secrets.token_urlsafe(32), complete)
-    row = {"id": digest(made.token), "clinic_id": person["clinic_id"], "staff_id": person["id"]}
-    staff.add_session(connection, {**row, "complete": complete, "made_at": now, "until": now + ABSOLUTE})
-    deed = Deed(person["email"], "signed in", f"staff {person['id']}", {})
-    audit.note(connection, person["clinic_id"], deed, now)
+    row = {"id": digest(made.token), "clinic_id": person["clinic_id"], "staff_id": person["id"], "complete": complete}
+    staff.add_session(connection, {**row, "made_at": now, "until": now + (ABSOLUTE if complete else HALF_FOR)})
+    if complete:
+        deed = Deed(person["email"], "signed in", f"staff {person['id']}", {"second_factor": with_code})
+        audit.note(connection, person["clinic_id"], deed, now)
     return made
 
 
@@ -99,11 +116,12 @@ def make_link(connection: sa.Connection, clinic_id: int, staff_id: int, who: Who
     """The token of a fresh one-time link: to choose a first password, or another one."""
     person = staff.get(connection, clinic_id, staff_id, lock=True)
     if person["disabled_at"] is not None:
-        fix = "Add them anew if they work here again."
+        fix = "Let them in again first."
         raise NotAllowed(f"staff member {staff_id} is disabled", field="staff", next_step=fix)
     token = secrets.token_urlsafe(32)
     lasts = FIRST_LINK_FOR if person["password"] is None else RESET_LINK_FOR
     row = {"id": digest(token), "clinic_id": clinic_id, "staff_id": staff_id}
+    staff.end_links(connection, staff_id, who.now)
     staff.add_link(connection, {**row, "made_at": who.now, "until": who.now + lasts})
     audit.note(connection, clinic_id, Deed(who.actor, "sign-in link made", f"staff {staff_id}", {}), who.now)
     return token
@@ -119,16 +137,21 @@ def choose_password(store: Store, token: str, password: str, now: datetime) -> S
         clinic = clinics.get(connection, person["clinic_id"]) if person else None
     if person is None or clinic is None:
         return None
-    check_password(password, (person["email"], person["name"], clinic.name, clinic.sender_name, "aftercare"))
+    check_password(password, guessable(person, clinic))
     sealed = seal_password(password)
     with store.write() as connection:
         if not staff.use_link(connection, digest(token), now):
             return None
         staff.change(connection, person["id"], password=sealed)
         staff.end_sessions(connection, person["id"], now)
+        # The owner made this link for somebody who cannot get in: what went wrong before counts no more.
+        forget_tries(connection, account_of(person["email"]), now)
         audit.note(connection, clinic.id, Deed(person["email"], "password chosen", f"staff {person['id']}", {}), now)
         return begin(connection, person, now)
 
 
-def _short(typed: str) -> str:
-    return hashlib.sha256(typed.encode("utf-8", "replace")).hexdigest()[:32]
+def guessable(person: sa.RowMapping, clinic: Clinic) -> tuple[str, ...]:
+    """Words that everybody here would try as this person's password."""
+    said = (person["email"], person["name"], clinic.name, clinic.sender_name, "aftercare")
+    words = (word for line in said for word in re.split(r"[\W_]+", line) if len(word) > 2)
+    return (*said, *words)

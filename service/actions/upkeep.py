@@ -1,4 +1,4 @@
-"""What a tick does before it sends: rescue, expire, plan the catch-up notes that are owed."""
+"""What a tick does before it sends: rescue, expire, plan the catch-up notes that are owed, forget old uploads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from service.actions.register import entry_row
 from service.domain.protocol import FollowUpProtocol
 from service.domain.schedule import catch_up
-from service.store import clients, clinics, outbox
+from service.store import clients, clinics, outbox, uploads
 from service.store.locking import lock_clients
 from service.store.owed import Owed, has_step, owed_catch_ups
 from service.store.rescue import holders, rescue
@@ -38,6 +38,7 @@ class Upkeep:
         counts.update(rescue(connection, lost, self.doubt_cap, now))
         counts.update(outbox.expire(connection, now))
         counts["catch_ups"] += self._catch_ups(connection, now)
+        uploads.forget_old(connection, now)
         return counts
 
     def _catch_ups(self, connection: sa.Connection, now: datetime) -> int:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
+from service.domain.protocol import Level, gravest
 from service.domain.reminder import Reason
 from service.errors import NotFound
 from service.store.tables import calls, clients, emails
@@ -17,6 +18,18 @@ CHUNK = 1000
 _OPEN: sa.ColumnElement[str] = sa.literal_column("'open'")
 #: A person is asked to call within this time.
 CALL_WITHIN = timedelta(hours=2)
+#: After a red answer, sooner. The gravest first.
+RED_WITHIN = {
+    Level.EMERGENCY: timedelta(minutes=15),
+    Level.DOCTOR: timedelta(minutes=15),
+    Level.TODAY: timedelta(hours=1),
+}
+RED_ANSWER = "red_answer"
+
+
+def call_within(level: str | None) -> timedelta:
+    """How long a person has for a call of that level; None: it has none."""
+    return RED_WITHIN[Level(level)] if level in RED_WITHIN else CALL_WITHIN
 
 
 def open_calls(connection: sa.Connection, rows: Sequence[dict[str, Any]], now: datetime) -> None:
@@ -51,6 +64,27 @@ def _once_a_client(connection: sa.Connection, rows: Sequence[dict[str, Any]]) ->
         for client_id in connection.execute(asked).scalars():
             one_each.pop(client_id, None)
     return [row for row in rows if row["reason"] != Reason.REGISTERED_LATE or one_each.get(row["client_id"]) is row]
+
+
+def open_red(connection: sa.Connection, clinic_id: int, client_id: int, level: Level, now: datetime) -> int:
+    """The id of the client's one open call for a red answer: opened, or raised to `level` if that is graver.
+
+    level: a key of RED_WITHIN. The client row is locked: two answers at once open one call.
+    """
+    due_at = now + RED_WITHIN[level]
+    mine = (calls.c.clinic_id == clinic_id) & (calls.c.client_id == client_id)
+    asked = sa.select(calls.c.id, calls.c.level, calls.c.due_at).where(
+        mine, calls.c.state == _OPEN, calls.c.reason == RED_ANSWER
+    )
+    known = connection.execute(asked.order_by(calls.c.id).with_for_update()).first()
+    if known is None:
+        call = {"clinic_id": clinic_id, "client_id": client_id, "reason": RED_ANSWER, "level": level}
+        new = sa.insert(calls).values(**call, opened_at=now, due_at=due_at, state="open")
+        return int(connection.execute(new.returning(calls.c.id)).scalar_one())
+    if gravest(level, Level(known.level)) != known.level:
+        raised = {"level": level, "due_at": min(due_at, known.due_at)}
+        connection.execute(sa.update(calls).where(calls.c.id == known.id).values(raised))
+    return int(known.id)
 
 
 # By client: the one way to a call that has an index and finds few rows.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -10,7 +10,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from service.domain.finding import found_by
 from service.errors import BadInput, NotFound
+from service.store import client_words
 from service.store.tables import clients, suppressions, treatments
 
 #: Whether this client's address is suppressed at its clinic.
@@ -60,9 +62,11 @@ def find(connection: sa.Connection, clinic_id: int, who: dict[str, str]) -> sa.R
 
 def add(connection: sa.Connection, values: dict[str, Any]) -> int:
     """A new client's id. Raises BadInput if somebody else is registering the same person at this moment."""
-    added = sa.insert(clients).values(**values).returning(clients.c.id)
+    words = found_by(values["name"], values.get("phone", ""))
+    added = sa.insert(clients).values(**values, found_by=client_words.line(words)).returning(clients.c.id)
     with _one_person():
         new_id: int = connection.execute(added).scalar_one()
+    client_words.add(connection, [(values["clinic_id"], word, new_id) for word in words])
     return new_id
 
 
@@ -71,6 +75,8 @@ def change(connection: sa.Connection, client_id: int, values: dict[str, Any]) ->
     if values:
         with _one_person():
             connection.execute(sa.update(clients).where(clients.c.id == client_id).values(**values))
+        if values.keys() & client_words.CAUSES:
+            client_words.renew(connection, client_id)
 
 
 @contextmanager
@@ -182,3 +188,11 @@ def suppress(connection: sa.Connection, dead: Dead, now: datetime) -> datetime:
         row = {"clinic_id": dead.clinic_id, "email_folded": dead.folded, "reason": dead.reason}
         connection.execute(sa.insert(suppressions), {**row, "email_id": dead.email_id, "created_at": now})
     return known or now
+
+
+def names(connection: sa.Connection, clinic_id: int, ids: Collection[int]) -> dict[int, str]:
+    """Client id -> name, for those of this clinic."""
+    query = sa.select(clients.c.id, clients.c.name).where(
+        clients.c.clinic_id == clinic_id, clients.c.id.in_(sorted(ids))
+    )
+    return {row.id: row.name for row in connection.execute(query)}

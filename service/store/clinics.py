@@ -14,6 +14,9 @@ from service.domain.schedule import ClinicTime
 from service.errors import BadInput, NotFound
 from service.store.tables import Role, clinics, staff
 
+#: The fields that live mode needs.
+NEEDED = ("sender_name", "reply_to", "phone", "hours", "emergency_number", "urgent_line_name")
+
 
 @dataclass(frozen=True, slots=True)
 class Clinic:
@@ -34,7 +37,9 @@ class Clinic:
     urgent_line_number: str
     wash_advice: str
     daily_cap: int | None
+    check_in: bool
     created_at: datetime
+    asks_code: bool = False
 
     @property
     def zone(self) -> ZoneInfo:
@@ -47,8 +52,7 @@ class Clinic:
     @property
     def missing(self) -> tuple[str, ...]:
         """What live mode needs and this clinic has not said. Numbers are never guessed: 111 is two things."""
-        needed = ("sender_name", "reply_to", "phone", "hours", "emergency_number", "urgent_line_name")
-        return tuple(name for name in needed if not getattr(self, name))
+        return tuple(name for name in NEEDED if not getattr(self, name))
 
 
 def _read(row: sa.Row[Any]) -> Clinic:

@@ -146,8 +146,6 @@ calls = sa.Table(
     sa.Column("reason", sa.String(32), nullable=False),
     sa.Column("level", sa.String(1)),
     sa.Column("opened_at", Instant, nullable=False),
-    # A graver answer came while it was open.
-    sa.Column("raised_at", Instant),
     sa.Column("due_at", Instant, nullable=False),
     sa.Column("state", sa.String(8), nullable=False, server_default="open"),
     sa.Column("outcome", sa.String(16)),

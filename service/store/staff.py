@@ -7,7 +7,9 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from service.errors import NotFound
-from service.store.tables import sign_in_links, sign_in_tries, staff, staff_sessions
+from service.store.tables import Role, sign_in_links, sign_in_tries, staff, staff_sessions
+
+_LOCK = 7_214_003  # an arbitrary number that nothing else locks
 
 
 def active_with(connection: sa.Connection, email: str) -> list[sa.RowMapping]:
@@ -28,6 +30,40 @@ def get(connection: sa.Connection, clinic_id: int, staff_id: int, *, lock: bool 
 
 def change(connection: sa.Connection, staff_id: int, **values: object) -> None:
     connection.execute(sa.update(staff).where(staff.c.id == staff_id).values(**values))
+
+
+def use_step(connection: sa.Connection, staff_id: int, step: int) -> bool:
+    """Use up a time step of the second factor, and every earlier one; False if it was used already."""
+    unused = (staff.c.id == staff_id) & (staff.c.code_step < step)
+    return connection.execute(sa.update(staff).where(unused).values(code_step=step)).rowcount == 1
+
+
+def active_owners(connection: sa.Connection, clinic_id: int) -> list[int]:
+    """Ids of the owners who may sign in, locked until the transaction ends: two cannot leave at once."""
+    mine = (staff.c.clinic_id == clinic_id) & (staff.c.role == Role.OWNER) & staff.c.disabled_at.is_(None)
+    query = sa.select(staff.c.id).where(mine).order_by(staff.c.id).with_for_update()
+    return list(connection.execute(query).scalars())
+
+
+def people(connection: sa.Connection, clinic_id: int, now: datetime) -> list[sa.RowMapping]:
+    """Everybody of a clinic without their secrets: who may sign in first, then by name.
+
+    has_password, has_code: whether there is one. sessions: how many are open.
+    """
+    is_open = (
+        (staff_sessions.c.staff_id == staff.c.id)
+        & (staff_sessions.c.clinic_id == staff.c.clinic_id)
+        & staff_sessions.c.ended_at.is_(None)
+        & (staff_sessions.c.until > now)
+    )
+    query = sa.select(
+        *(staff.c[name] for name in ("id", "email", "name", "role", "created_at", "disabled_at")),
+        staff.c.password.is_not(None).label("has_password"),
+        staff.c.code_secret.is_not(None).label("has_code"),
+        sa.select(sa.func.count()).where(is_open).scalar_subquery().label("sessions"),
+    ).where(staff.c.clinic_id == clinic_id)
+    query = query.order_by(staff.c.disabled_at.is_not(None), sa.func.lower(staff.c.name), staff.c.id)
+    return list(connection.execute(query).mappings())
 
 
 def add_session(connection: sa.Connection, session: dict[str, object]) -> None:
@@ -66,10 +102,6 @@ def sessions_of(connection: sa.Connection, clinic_id: int, staff_id: int, now: d
     return list(connection.execute(query.order_by(staff_sessions.c.made_at.desc())).mappings())
 
 
-def complete_session(connection: sa.Connection, digest: str) -> None:
-    connection.execute(sa.update(staff_sessions).where(staff_sessions.c.id == digest).values(complete=True))
-
-
 def end_session(connection: sa.Connection, digest: str, now: datetime) -> None:
     mine = (staff_sessions.c.id == digest) & staff_sessions.c.ended_at.is_(None)
     connection.execute(sa.update(staff_sessions).where(mine).values(ended_at=now))
@@ -82,10 +114,14 @@ def end_sessions(connection: sa.Connection, staff_id: int, now: datetime, but: s
 
 
 def add_link(connection: sa.Connection, link: dict[str, object]) -> None:
-    """A new one-time link ends the older ones. link: id (digest), clinic_id, staff_id, made_at, until."""
-    older = (sign_in_links.c.staff_id == link["staff_id"]) & sign_in_links.c.used_at.is_(None)
-    connection.execute(sa.update(sign_in_links).where(older).values(used_at=link["made_at"]))
+    """A new one-time link. link: id (digest), clinic_id, staff_id, made_at, until."""
     connection.execute(sa.insert(sign_in_links), link)
+
+
+def end_links(connection: sa.Connection, staff_id: int, now: datetime) -> None:
+    """None of their one-time links opens anything any more."""
+    unused = (sign_in_links.c.staff_id == staff_id) & sign_in_links.c.used_at.is_(None)
+    connection.execute(sa.update(sign_in_links).where(unused).values(used_at=now))
 
 
 def open_link(connection: sa.Connection, digest: str, now: datetime) -> sa.RowMapping | None:
@@ -107,6 +143,12 @@ def use_link(connection: sa.Connection, digest: str, now: datetime) -> bool:
     """Use a link up; False if somebody else has."""
     mine = (sign_in_links.c.id == digest) & sign_in_links.c.used_at.is_(None) & (sign_in_links.c.until > now)
     return connection.execute(sa.update(sign_in_links).where(mine).values(used_at=now)).rowcount == 1
+
+
+def one_try_at_a_time(connection: sa.Connection) -> None:
+    """Until the end of the transaction nobody else counts tries: of many at once no more pass than may."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
 
 
 def note_try(connection: sa.Connection, account: str, address: str, now: datetime) -> None:

@@ -1,4 +1,7 @@
-"""How staff get in: sessions and one-time links. Tokens are kept as digests: who reads the table cannot sign in."""
+"""How staff get in: sessions and one-time links; and the files they uploaded and have not decided about yet.
+
+Tokens are kept as digests: who reads the table cannot sign in.
+"""
 
 from __future__ import annotations
 
@@ -30,4 +33,23 @@ sign_in_links = sa.Table(
     sa.Column("made_at", Instant, nullable=False),
     sa.Column("until", Instant, nullable=False),
     sa.Column("used_at", Instant),
+)
+
+#: A file somebody checks before it is imported. file: gone once it is imported; the whole row is gone after `until`.
+#: options, report: JSON. rejected: the rows that were not taken, as CSV.
+uploads = sa.Table(
+    "uploads",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    of_clinic(),
+    sa.Column("staff_id", Id, sa.ForeignKey("staff.id"), nullable=False),
+    sa.Column("made_at", Instant, nullable=False),
+    sa.Column("until", Instant, nullable=False, index=True),
+    sa.Column("name", sa.String(100), nullable=False),
+    sa.Column("file", sa.LargeBinary),
+    sa.Column("options", sa.Text, nullable=False),
+    sa.Column("report", sa.Text, nullable=False),
+    sa.Column("rejected", sa.LargeBinary),
+    sa.Column("begun_at", Instant),
+    sa.Column("done_at", Instant),
 )

@@ -18,11 +18,12 @@ from service.store.outbox_tables import (
     attempts,
     audit,
     calls,
+    check_ins,
     emails,
     shared_facts,
     suppressions,
 )
-from service.store.staff_tables import sign_in_links, staff_sessions
+from service.store.staff_tables import sign_in_links, staff_sessions, uploads
 
 __all__ = [
     "APPEND_ONLY",
@@ -36,6 +37,7 @@ __all__ = [
     "audit",
     "beats",
     "calls",
+    "check_ins",
     "client_words",
     "clients",
     "clinics",
@@ -53,6 +55,7 @@ __all__ = [
     "suppressions",
     "texts",
     "treatments",
+    "uploads",
 ]
 
 clinics = sa.Table(
@@ -73,8 +76,10 @@ clinics = sa.Table(
     sa.Column("urgent_line_number", sa.String(32), nullable=False, server_default=""),
     sa.Column("wash_advice", sa.String(300), nullable=False, server_default=""),
     sa.Column("daily_cap", sa.Integer),
+    # Whether clients may answer questions through a link.
+    sa.Column("check_in", sa.Boolean, nullable=False, server_default=sa.text("(TRUE)")),
     # Staff of this clinic sign in with a second factor.
-    sa.Column("asks_code", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("asks_code", sa.Boolean, nullable=False, server_default=sa.text("(FALSE)")),
     sa.Column("created_at", Instant, nullable=False),
 )
 
@@ -112,10 +117,14 @@ clients = sa.Table(
     sa.Column("guardian", sa.String(200), nullable=False, server_default=""),
     sa.Column("consent_on", sa.Date),
     sa.Column("consent_by", sa.String(254), nullable=False, server_default=""),
+    # The version of the words that were read out (domain/consent.py); none where nobody said which.
+    sa.Column("consent_words", sa.Integer),
     sa.Column("created_at", Instant, nullable=False),
     sa.Column("stopped_at", Instant),
     sa.Column("paused_at", Instant),
     sa.Column("erased_at", Instant),
+    # The client's words in client_words, a space before each; kept by store/client_words.py.
+    sa.Column("found_by", sa.Text, nullable=False, server_default=""),
     # The same person twice is one client, whoever asks and however often.
     sa.Index(
         "uq_clients_person",
@@ -126,6 +135,8 @@ clients = sa.Table(
         unique=True,
         sqlite_where=sa.text("erased_at IS NULL"),
         postgresql_where=sa.text("erased_at IS NULL"),
+        # Sorted by bytes, so that the beginning of an address is one stretch of it in every locale.
+        postgresql_ops={"email_folded": "varchar_pattern_ops"},
     ),
     sa.Index(
         "uq_clients_ref",
@@ -137,14 +148,14 @@ clients = sa.Table(
     ),
 )
 
-#: The folded words of each client's name, for the search by word beginnings.
+#: What clients are found by: words of names, digits of phone numbers. Sorted by bytes: a beginning is one stretch.
+#: Derived from the clients, who are never deleted, so no foreign key is checked for each word of an import.
 client_words = sa.Table(
     "client_words",
     metadata,
-    sa.Column("clinic_id", Id, sa.ForeignKey("clinics.id"), primary_key=True),
-    sa.Column("word", sa.String(100), primary_key=True),
-    sa.Column("client_id", Id, sa.ForeignKey("clients.id"), primary_key=True),
-    sa.Index("ix_client_words_client_id", "client_id"),
+    sa.Column("clinic_id", Id, primary_key=True, autoincrement=False),
+    sa.Column("word", sa.String(100).with_variant(sa.String(100, collation="C"), "postgresql"), primary_key=True),
+    sa.Column("client_id", Id, primary_key=True, autoincrement=False),
     sqlite_with_rowid=False,
 )
 
@@ -161,6 +172,8 @@ treatments = sa.Table(
     sa.Column("created_at", Instant, nullable=False),
     sa.Column("created_by", sa.String(254), nullable=False),
     sa.Column("cancelled_at", Instant),
+    # Of the page it was saved from: the same page saved again is known, whatever was changed on it.
+    sa.Column("nonce", sa.String(32)),
     sa.Index(
         "uq_treatments_once",
         "client_id",
@@ -170,6 +183,8 @@ treatments = sa.Table(
         sqlite_where=sa.text("cancelled_at IS NULL"),
         postgresql_where=sa.text("cancelled_at IS NULL"),
     ),
+    # Who was treated on a day.
+    sa.Index("ix_treatments_treated_on", "clinic_id", "treated_on"),
 )
 
 texts = sa.Table(

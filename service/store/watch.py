@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from service.domain.reminder import State
+from service.store.calls import RED_WITHIN
 from service.store.engine import database_clock
 from service.store.tables import alerts, beats, calls, duties, emails, texts
 
@@ -83,10 +84,11 @@ def open_alert(connection: sa.Connection, key: str, words: str, now: datetime) -
     connection.execute(new.on_conflict_do_nothing())
 
 
-def renew_alert(connection: sa.Connection, key: str, words: str, now: datetime) -> None:
-    """It became worse: what is open already is told again."""
+def renew_alert(connection: sa.Connection, key: str, words: str, since: datetime, now: datetime) -> None:
+    """It became worse at `since`: what is open already is told again, unless another worker has seen to that."""
     news = {"words": words[:500], "opened_at": now, "told_at": None}
-    connection.execute(sa.update(alerts).where(alerts.c.key == key, alerts.c.closed_at.is_(None)).values(news))
+    mine = (alerts.c.key == key) & alerts.c.closed_at.is_(None) & (alerts.c.opened_at < since)
+    connection.execute(sa.update(alerts).where(mine).values(news))
 
 
 def close_alert(connection: sa.Connection, key: str, now: datetime, *, quietly: bool = False) -> None:
@@ -146,6 +148,12 @@ def drop_duty(connection: sa.Connection, name: str, token: str) -> None:
     connection.execute(sa.update(duties).where(mine).values(lease_token=None, lease_until=None))
 
 
+def note_done(connection: sa.Connection, name: str, period: str) -> None:
+    """What needs no lease is done as far as `period`."""
+    new = insert_into(connection, duties).values(name=name, done_for=period)
+    connection.execute(new.on_conflict_do_update(index_elements=[duties.c.name], set_={"done_for": period}))
+
+
 def done_for(connection: sa.Connection, name: str) -> str:
     """The period that a duty was done for last, "" if never."""
     return connection.execute(sa.select(duties.c.done_for).where(duties.c.name == name)).scalar() or ""
@@ -159,15 +167,28 @@ def missed_after(connection: sa.Connection, call_id: int) -> tuple[int, int]:
     return number, newest or call_id
 
 
-def pressing_calls(connection: sa.Connection, now: datetime) -> tuple[int, datetime | None, datetime | None]:
-    """Of the open calls that press (of level E or T, or past their deadline): how many, the oldest deadline, and when
-    the newest red flag came or passed its deadline.
-    """
-    is_red, is_over = calls.c.level.in_(["E", "T"]), calls.c.due_at <= now
-    red_since = sa.case((is_red & is_over, calls.c.due_at), (is_red, calls.c.opened_at))
-    asked = sa.select(sa.func.count(), sa.func.min(calls.c.due_at), sa.func.max(red_since))
-    number, oldest, newest = connection.execute(asked.where(calls.c.state == _OPEN, is_red | is_over)).one()
-    return number, oldest, newest
+def overdue_calls(connection: sa.Connection, now: datetime) -> tuple[int, datetime | None]:
+    """Of the open calls that no red answer asks for: how many are past their deadline, and the oldest deadline."""
+    is_red = sa.func.coalesce(calls.c.level, "").in_(RED_WITHIN)
+    asked = sa.select(sa.func.count(), sa.func.min(calls.c.due_at))
+    number, oldest = connection.execute(asked.where(calls.c.state == _OPEN, calls.c.due_at <= now, ~is_red)).one()
+    return number, oldest
+
+
+class RedCall(NamedTuple):
+    """An open call that a red answer asks for."""
+
+    id: int
+    clinic_id: int
+    level: str
+    due_at: datetime
+
+
+def red_calls(connection: sa.Connection) -> list[RedCall]:
+    """All of them, by deadline."""
+    is_red = (calls.c.state == _OPEN) & calls.c.level.in_(RED_WITHIN)
+    asked = sa.select(*(calls.c[name] for name in RedCall._fields)).where(is_red)
+    return [RedCall(*row) for row in connection.execute(asked.order_by(calls.c.due_at, calls.c.id))]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,16 +15,18 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.staticfiles import StaticFiles
 
 from service.clock import Clock, wall_clock
 from service.errors import NotFound
+from service.web.client_check_in import check_in_routes
 from service.web.client_pages import ClientParts, client_routes
+from service.web.client_today import today_routes
 from service.web.desk.pages import desk_routes
 from service.web.inbox import inbox_routes
 from service.web.limits import PublicDoor
 from service.web.ops import Read, metrics_routes
 from service.web.security import LOOPBACK_HOSTS, Secured
+from service.web.static_files import static_files
 from service.wiring import Service
 
 READ = ["GET", "HEAD"]
@@ -73,7 +75,10 @@ def create_app(parts: WebParts) -> FastAPI:
     _add_problems(app, pages, has_start=parts.maildir is not None)
     if parts.clients is not None:
         app.include_router(client_routes(parts.clients, pages))
-    app.mount("/static", StaticFiles(directory=_HERE / "static"), name="static")
+        if parts.clients.shelf is not None:
+            app.include_router(today_routes(parts.clients, parts.clients.shelf, pages))
+            app.include_router(check_in_routes(parts.clients, parts.clients.shelf.catalogue, pages))
+    app.mount("/static", static_files(), name="static")
     if parts.maildir is not None:
         app.include_router(inbox_routes(parts.maildir, pages))
     if parts.desk is not None:

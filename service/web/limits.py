@@ -12,16 +12,19 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection
 from urllib.parse import parse_qsl
 
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.clock import passed
-from service.web.security import LOOPBACK_HOSTS
+from service.web.security import LOOPBACK_HOSTS, host_name
 
 MOST_BODY = 10_000  # bytes; a form of ours has some dozens
-#: What somebody who is not on this machine may ask for.
+#: What anybody may ask for.
 PUBLIC_PATHS = ("/s/", "/n/", "/t/", "/c/", "/static/", "/healthz", "/readyz")
+#: What only this machine may ask for, however it asks.
+LOCAL_PATHS = ("/inbox", "/metrics")
 Field = tuple[bytes, bytes]
 
 
@@ -36,11 +39,11 @@ class RateLimit:
 
     def wait(self, address: str) -> int:
         """Seconds until this address may ask again; 0: now, and that counts as asked."""
-        now, asker = self._seconds(), _network(address)
-        left, at = self._left.pop(asker, (float(self._burst), now))
+        now, who = self._seconds(), asker(address)
+        left, at = self._left.pop(who, (float(self._burst), now))
         left = min(left + (now - at) * self._per_second, float(self._burst))
         admitted = left >= 1
-        self._left[asker] = (left - 1 if admitted else left, now)
+        self._left[who] = (left - 1 if admitted else left, now)
         if len(self._left) > self._known:
             self._left.popitem(last=False)
         return 0 if admitted else math.ceil((1 - left) / self._per_second)
@@ -50,7 +53,7 @@ class RateLimit:
         return len(self._left)
 
 
-def _network(address: str) -> str:
+def asker(address: str) -> str:
     """What counts as one asker: an IPv4 address, or the 64 bits that one holder of IPv6 addresses shares."""
     try:
         found = ipaddress.ip_address(address.partition("%")[0])
@@ -61,10 +64,24 @@ def _network(address: str) -> str:
     return str(ipaddress.ip_network((found, 64), strict=False))
 
 
+URLENCODED, MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data"
+
+
 async def refused_form(request: Request, fields: Collection[Field]) -> int:
     """0 for a form with exactly one of these fields, else the status it is refused with. Reads MOST_BODY at most."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind not in ("application/x-www-form-urlencoded", "multipart/form-data"):
+    body = await read_body(request, (URLENCODED, MULTIPART))
+    if isinstance(body, int):
+        return body
+    return 0 if _one_field(body, multipart=_kind(request) == MULTIPART) in fields else 400
+
+
+def _kind(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+async def read_body(request: Request, kinds: Collection[str]) -> bytes | int:
+    """The body of a form of these content types, or the status it is refused with. Reads MOST_BODY at most."""
+    if _kind(request) not in kinds:
         return 415
     said = request.headers.get("content-length", "0")
     if not said.isdecimal() or len(said) > 9 or int(said) > MOST_BODY:
@@ -77,7 +94,7 @@ async def refused_form(request: Request, fields: Collection[Field]) -> int:
                 return 413
     except ClientDisconnect:
         return 400  # half a form is no wish
-    return 0 if _one_field(body, multipart=kind.startswith("multipart")) in fields else 400
+    return body
 
 
 _PART = re.compile(
@@ -100,17 +117,28 @@ def _one_field(body: bytes, *, multipart: bool) -> Field | None:
 
 
 class PublicDoor:
-    """Who comes from elsewhere, through the proxy, gets PUBLIC_PATHS and nothing else: no inbox, no figures."""
+    """Who comes from elsewhere gets PUBLIC_PATHS, and the staff's pages over https alone; never LOCAL_PATHS.
+
+    Where from, and how, says the scope: the web server believes X-Forwarded-* from the proxy it trusts.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and not scope["path"].startswith(PUBLIC_PATHS) and not _from_here(scope):
+        if scope["type"] == "http" and not _from_here(scope) and not _may_come_from_elsewhere(scope):
             await PlainTextResponse("There is no such page.\n", 404)(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
 
+def _may_come_from_elsewhere(scope: Scope) -> bool:
+    path: str = scope["path"]
+    return path.startswith(PUBLIC_PATHS) or (scope["scheme"] == "https" and not path.startswith(LOCAL_PATHS))
+
+
 def _from_here(scope: Scope) -> bool:
-    return scope.get("client") is not None and scope["client"][0] in LOOPBACK_HOSTS
+    """Whether it comes from this machine and asks for it: what a proxy passes on carries its public name."""
+    if scope.get("client") is None or scope["client"][0] not in LOOPBACK_HOSTS:
+        return False
+    return host_name(Headers(scope=scope).get("host", "")) in LOOPBACK_HOSTS

@@ -117,11 +117,13 @@ def _of_the_work(found: Snapshot, now: datetime) -> list[Metric]:
             "1 while nothing can be sent: down if nobody works, relay if the mail relay does not take mail.",
             _by("kind", {kind: int(kind in found.outages) for kind in _OUTAGES}),
         ),
-        Metric("aftercare_build_info", "The version of this program; always 1.", _by("version", {_version(): 1})),
+        Metric(
+            "aftercare_build_info", "The version of this program; always 1.", _by("version", {program_version(): 1})
+        ),
     ]
 
 
-def _version() -> str:
+def program_version() -> str:
     try:
         return version("aftercare")
     except PackageNotFoundError:

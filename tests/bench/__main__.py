@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from tests.bench import claiming, desk, sending
+from tests.bench import claiming, desk, pages, searching, sending
 from tests.bench.figures import machine
 from tests.bench.process import Failed
 from tests.bench.sending import Load
@@ -50,6 +50,7 @@ class Bench:
         self.futures = (9_999, 99_999 if quick else 999_999)
         self.batches = 5 if quick else 25
         self.rows = 2_000 if quick else 50_000
+        self.clients = 20_000 if quick else 1_000_000
         self.written = sending.sample(self.databases)
         self.message = folder / "message.eml"
         # smtp-source reads lines and writes CRLF itself.
@@ -72,6 +73,14 @@ class Bench:
         for kind in KINDS:
             desk.imports(self.databases, kind, self.rows)
 
+    def search(self) -> None:
+        for kind in KINDS:
+            searching.searching(self.databases, kind, self.clients)
+
+    def pages(self) -> None:
+        for kind in KINDS:
+            pages.pages(self.databases, kind, self.clients, 40 if self.batches == 5 else 200)
+
     def commands(self) -> None:
         desk.commands(self.databases, self.load.database, 3 if self.batches == 5 else 15)
 
@@ -82,6 +91,8 @@ PARTS: dict[str, Callable[[Bench], None]] = {
     "memory": Bench.memory,
     "claims": Bench.claims,
     "import": Bench.imports,
+    "search": Bench.search,
+    "pages": Bench.pages,
     "commands": Bench.commands,
 }
 

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
+from service.actions import sign_in
+from service.settings import read_settings
+from service.store import staff
+from service.wiring import open_service
 from tests.support.command_line import CommandLine
 
 
@@ -72,10 +78,58 @@ def test_two_clinics_of_one_name_could_not_be_told_apart(cli: CommandLine) -> No
 def test_staff_are_added_listed_and_disabled(either: CommandLine) -> None:
     lee = either.document("staff", "add", "--email", "dr.lee@example.com", "--name", "Dr Lee", "--role", "clinician")
     assert (lee["id"], lee["clinic_id"], lee["role"]) == (1, 1, "clinician")
+    assert "/welcome/" in lee["sign_in_link"]
     assert [row["email"] for row in either.lines("staff", "list")] == ["dr.lee@example.com"]
     assert either.document("staff", "disable", 1) == {"id": 1, "disabled": True}
     assert "Fri 20 Nov 16:00" in either("staff", "list").out
     assert either.refusal("staff", "disable", 1)["code"] == "not_found"
+    assert either.refusal("staff", "link", 1)["code"] == "not_allowed"
+    assert either.document("staff", "enable", 1) == {"id": 1, "disabled": False}
+    assert either.document("staff", "link", 1)["id"] == 1
+
+
+def test_no_list_of_staff_tells_a_password_or_a_secret(cli: CommandLine) -> None:
+    added = cli.document("staff", "add", "--email", "lee@example.com", "--name", "Dr Lee", "--role", "owner")
+    (listed,) = cli.lines("staff", "list")
+    public = {
+        "id",
+        "clinic_id",
+        "email",
+        "name",
+        "role",
+        "created_at",
+        "disabled_at",
+        "has_password",
+        "has_code",
+        "sessions",
+    }
+    assert (set(listed), set(added)) == (public, public | {"sign_in_link"})
+
+
+def test_a_staff_member_gets_a_new_link_by_number_or_address(cli: CommandLine) -> None:
+    cli.document("staff", "add", "--email", "Lee@example.com", "--name", "Dr Lee", "--role", "clinician")
+    for named in ("1", "lee@EXAMPLE.com"):
+        answer = cli("staff", "link", named, public_url="https://desk.northgate.org")
+        assert answer.status == 0
+        assert re.fullmatch(r"https://desk\.northgate\.org/welcome/[\w-]{43}\n", answer.out)
+    for named in ("2", "bo@example.com", "x" * 500, "É\u202e"):
+        refused = cli.refusal("staff", "link", named)
+        assert (refused["status"], refused["code"], refused["field"]) == (1, "not_found", "person")
+
+
+def test_the_only_owner_who_lost_their_phone_gets_in_again_from_the_command_line(cli: CommandLine) -> None:
+    link = cli.document("staff", "add", "--email", "lee@example.com", "--name", "Lee", "--role", "owner")[
+        "sign_in_link"
+    ]
+    with open_service(read_settings()) as service:
+        sign_in.choose_password(service.store, link.rpartition("/")[2], "violet anchor biscuit moon", service.now())
+        with service.store.write() as connection:
+            staff.change(connection, 1, code_secret="sealed")
+    assert cli.lines("staff", "list")[0]["has_code"]
+    assert cli.refusal("staff", "disable", 1)["code"] == "not_allowed"
+    assert cli.document("staff", "link", 1, "--remove-code")["sign_in_link"]
+    told = cli.lines("staff", "list")[0]
+    assert (told["has_code"], told["has_password"], told["sessions"]) == (False, True, 0)
 
 
 @pytest.mark.parametrize(

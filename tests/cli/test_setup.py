@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -10,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from service.actions.sign_in import choose_password
 from service.cli import COMMANDS
-from service.settings import Settings
+from service.settings import Settings, read_settings
+from service.wiring import open_service
 from tests.support.command_line import NORTHGATE, CommandLine
 
 ROOT = Path(__file__).parents[2]
@@ -19,7 +22,8 @@ ROOT = Path(__file__).parents[2]
 
 def test_init_makes_the_database_the_clinic_the_owner_and_the_drafts(bare: CommandLine) -> None:
     made = bare.document("init", *NORTHGATE, "--owner", "owner@example.com")
-    assert made == {"clinic_id": 1, "sign_in_link": None, "missing": []}
+    assert re.fullmatch(r"http://127\.0\.0\.1:8025/welcome/[\w-]{43}", made.pop("sign_in_link"))
+    assert made == {"clinic_id": 1, "missing": []}
     assert [(row["email"], row["role"]) for row in bare.lines("staff", "list")] == [("owner@example.com", "owner")]
     assert {row["state"] for row in bare.lines("texts", "list")} == {"draft"}
     assert (bare.folder / "data" / "secret.key").stat().st_mode & 0o077 == 0
@@ -31,6 +35,23 @@ def test_init_twice_is_harmless(either: CommandLine) -> None:
         assert either.document(*words)["clinic_id"] == 1
     assert (either.document("clinic", "show"), either.lines("texts", "list")) == before
     assert len(either.lines("staff", "list")) == 1
+
+
+def test_inits_link_stands_alone_on_standard_output_and_is_made_until_the_owner_has_a_password(
+    bare: CommandLine,
+) -> None:
+    owner = ("--owner", "owner@example.com")
+    first = bare("init", *NORTHGATE, *owner, public_url="https://desk.northgate.org")
+    (link,) = first.out.splitlines()
+    assert link.startswith("https://desk.northgate.org/welcome/")
+    assert "opens once" in first.err
+    token = bare.document("init", *owner)["sign_in_link"].rpartition("/")[2]
+    with open_service(read_settings()) as service:
+        now = service.now()
+        assert choose_password(service.store, link.rpartition("/")[2], "violet anchor biscuit moon", now) is None
+        assert choose_password(service.store, token, "violet anchor biscuit moon", now) is not None
+    assert bare.document("init", *owner)["sign_in_link"] is None
+    assert bare.document("init")["sign_in_link"] is None
 
 
 def test_init_with_a_changed_option_changes_that_and_nothing_else(cli: CommandLine) -> None:
@@ -110,6 +131,10 @@ def test_config_check_reads_settings_database_key_and_address(cli: CommandLine) 
     assert cli.document("config", "check") == {"ok": True, "missing": []}
     assert cli.refusal("config", "check", bind="0.0.0.0:80")["field"] == "AFTERCARE_BIND"
     assert cli.refusal("config", "check", bind="nonsense")["field"] == "AFTERCARE_BIND"
+    public = {"bind": "0.0.0.0:80", "public_url": "https://desk.northgate.org"}
+    assert cli.refusal("config", "check", **public)["field"] == "AFTERCARE_TRUST_PROXY"
+    assert cli.refusal("config", "check", bind="0.0.0.0:80", trust_proxy="10.0.0.2")["field"] == "AFTERCARE_BIND"
+    assert cli.document("config", "check", **public, trust_proxy="10.0.0.2, 10.0.1.0/24")["ok"]
     assert cli.refusal("config", "check", secret_key="short")["field"] == "AFTERCARE_SECRET_KEY"
     assert cli.refusal("config", "check", doubt_retries="7")["field"] == "AFTERCARE_DOUBT_RETRIES"
     (cli.folder / "data" / "aftercare.db").unlink()

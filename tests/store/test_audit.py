@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -125,3 +126,16 @@ def test_many_writers_at_once_do_not_fork_the_chain(store: Store, clinic: Clinic
             running.result()
     assert len(ids(store, clinic)) == 20
     assert broken(store, clinic) == []
+
+
+def test_opening_a_record_is_looked_up_without_reading_the_whole_audit(store: Store, clinic: Clinic) -> None:
+    note(store, clinic, "client opened")
+    asked: list[tuple[str, Any]] = []
+    with store.read() as connection:
+        sa.event.listen(connection, "before_cursor_execute", lambda *given: asked.append((given[2], given[3])))
+        deed = Deed("ann", "client opened", "client 7", {})
+        assert audit.is_noted(connection, clinic.id, deed, DUE - timedelta(hours=1))
+        assert not audit.is_noted(connection, clinic.id, deed, DUE)
+        if store.is_sqlite:
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {asked[0][0]}", asked[0][1]).all()
+            assert all("ix_audit_subject" in row[3] for row in plan)

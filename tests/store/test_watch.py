@@ -211,7 +211,7 @@ def test_what_changes_while_it_is_being_told_is_told_too(connection: sa.Connecti
     watch.open_alert(connection, "calls", "one", NOW)
     read = watch.untold(connection, NOW)
     watch.close_alert(connection, "relay", NOW + MINUTE)
-    watch.renew_alert(connection, "calls", "two", NOW + MINUTE)
+    watch.renew_alert(connection, "calls", "two", NOW + MINUTE, NOW + MINUTE)
     watch.told(connection, read, NOW + MINUTE)
     assert [(alert.key, alert.closed_at is None) for alert in watch.untold(connection, NOW)] == [
         ("relay", False),
@@ -283,16 +283,25 @@ def a_call(connection: sa.Connection, clinic: Clinic, client_id: int, **fields: 
 CLOSED = {"state": "closed", "outcome": "reached", "closed_at": NOW}
 
 
-def test_calls_press_when_they_are_red_or_past_their_deadline(connection: sa.Connection, clinic: Clinic) -> None:
+def test_an_alert_is_renewed_once_for_the_same_instant(connection: sa.Connection) -> None:
+    watch.open_alert(connection, "call:7:T", "one", NOW)
+    for words, now in (("two", NOW + 2 * MINUTE), ("three", NOW + 3 * MINUTE)):
+        watch.renew_alert(connection, "call:7:T", words, NOW + MINUTE, now)
+    assert watch.standing(connection)["call:7:T"].words == "two"
+
+
+def test_red_calls_and_late_calls_are_told_apart(connection: sa.Connection, clinic: Clinic) -> None:
     who = build_client(connection, clinic)
     a_call(connection, clinic, who)
-    a_call(connection, clinic, who, level="D")
     a_call(connection, clinic, who, level="E", **CLOSED)
-    assert watch.pressing_calls(connection, NOW) == (0, None, None)
-    a_call(connection, clinic, who, level="T", due_at=NOW + 5 * MINUTE)
-    assert watch.pressing_calls(connection, NOW) == (1, NOW + 5 * MINUTE, NOW)
-    assert watch.pressing_calls(connection, NOW + MINUTE) == (3, NOW + MINUTE, NOW)
-    assert watch.pressing_calls(connection, NOW + 5 * MINUTE) == (3, NOW + MINUTE, NOW + 5 * MINUTE)
+    late, soon = (a_call(connection, clinic, who, level=level, due_at=NOW + 5 * MINUTE) for level in "TD")
+    assert watch.overdue_calls(connection, NOW) == (0, None)
+    assert watch.overdue_calls(connection, NOW + MINUTE) == (1, NOW + MINUTE)
+    assert watch.overdue_calls(connection, NOW + 9 * MINUTE) == (1, NOW + MINUTE)
+    assert watch.red_calls(connection) == [
+        (late, clinic.id, "T", NOW + 5 * MINUTE),
+        (soon, clinic.id, "D", NOW + 5 * MINUTE),
+    ]
 
 
 def test_missed_reminders_are_counted_from_a_call_on(connection: sa.Connection, clinic: Clinic) -> None:

@@ -22,7 +22,7 @@ from starlette.testclient import TestClient
 
 import service.web
 from service.actions import previewing, revise
-from service.actions.answer import NOT_ME, STOP, link_of, write_link
+from service.actions.answer import CHECK_IN, NOT_ME, STOP, TODAY, link_of, write_link
 from service.actions.previewing import Desk, Wanted
 from service.actions.shelf import Shelf
 from service.actions.writing import Writer
@@ -31,7 +31,9 @@ from service.store import clinics
 from service.store.engine import Store
 from service.store.tables import calls, metadata
 from service.web.app import load_pages
+from service.web.client_check_in import check_in_routes
 from service.web.client_pages import ClientParts, client_routes
+from service.web.client_today import today_routes
 from service.web.limits import MOST_BODY, PublicDoor, RateLimit
 from service.web.security import HEADERS, LOOPBACK_HOSTS, Secured
 from service.web.serving import Pages
@@ -63,11 +65,15 @@ class Place:
 
     def __init__(self, world: World, limit: RateLimit | None = None) -> None:
         self.world = world
-        self.parts = ClientParts(world.store, Signer([KEY, OLD_KEY]), lambda: NOW, limit or RateLimit(burst=100_000))
+        shelf = Shelf(world.service.catalogue, drafts_count=True)
+        limit = limit or RateLimit(burst=100_000)
+        self.parts = ClientParts(world.store, Signer([KEY, OLD_KEY]), lambda: NOW, limit, shelf)
         self.app = FastAPI(openapi_url=None)
         self.app.add_middleware(PublicDoor)
         self.app.add_middleware(Secured, hosts=LOOPBACK_HOSTS | {"notes.northgate.org"})
         self.app.include_router(client_routes(self.parts, load_pages()))
+        self.app.include_router(today_routes(self.parts, shelf, load_pages()))
+        self.app.include_router(check_in_routes(self.parts, shelf.catalogue, load_pages()))
         self.app.mount("/static", StaticFiles(directory=Path(service.web.__path__[0]) / "static"), name="static")
         self.app.add_api_route("/inbox", lambda: "ours alone")
         self.http = self.browser("203.0.113.7")
@@ -116,7 +122,7 @@ def small_place(small_store: Store, tmp_path: Path) -> Place:
 
 
 def path_of(purpose: str, key: bytes = KEY, client_id: int = 1) -> str:
-    letter = {STOP: "s", NOT_ME: "n"}[purpose]
+    letter = {STOP: "s", NOT_ME: "n", CHECK_IN: "c", TODAY: "t"}[purpose]
     return f"/{letter}/{write_link(Signer([key]), purpose, link_of(client_id, 'sam@example.com'))}"
 
 
@@ -342,18 +348,18 @@ def links_of_a_mail(place: Place) -> set[str]:
     whole = message.replace(b"=\r\n", b"").decode()
     found = set(re.findall(rf"{PUBLIC}(/[A-Za-z0-9/_-]+)", whole))
     for path in list(found):
-        found |= set(re.findall(r'href="\.\.(/[sn]/[^"]*)"', place.http.get(path).text))
+        found |= set(re.findall(r'href="\.\.(/[snct]/[^"]*)"', place.http.get(path).text))
     return found
 
 
 def test_a_storm_of_scanners_over_every_link_of_a_mail_leaves_the_database_as_it_was(place: Place) -> None:
     links = links_of_a_mail(place)
-    assert links == {STOP_PATH, NOT_ME_PATH}
+    assert links == {STOP_PATH, NOT_ME_PATH, path_of(CHECK_IN), path_of(TODAY)}
     before = place.everything()
     for path in sorted(links):
         for scanner in SCANNERS:
             for method in ("GET", "HEAD", "OPTIONS"):
-                for query in ("", "?answer=stop&List-Unsubscribe=One-Click"):
+                for query in ("", "?answer=stop&List-Unsubscribe=One-Click", "?at=q1&q1=breathing&go=next"):
                     headers = {"User-Agent": scanner, "Purpose": "prefetch"}
                     assert place.http.request(method, path + query, headers=headers).status_code in (200, 204)
     assert place.everything() == before
@@ -419,7 +425,7 @@ def test_from_elsewhere_only_the_clients_pages_are_reached(small_place: Place) -
     assert small_place.http.get("/inbox").status_code == 404
     assert small_place.http.get("/").status_code == 404
     assert small_place.http.get("/inbox").headers["content-security-policy"] == HEADERS["Content-Security-Policy"]
-    assert small_place.browser("127.0.0.1").get("/inbox").status_code == 200
+    assert small_place.browser("127.0.0.1").get("/inbox", headers={"Host": "127.0.0.1"}).status_code == 200
     assert small_place.http.get(STOP_PATH).status_code == 200
 
 

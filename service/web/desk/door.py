@@ -5,11 +5,10 @@ A session that has ended in the middle of a form loses nothing: what was typed c
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from hmac import compare_digest
 from typing import Any
+from urllib.parse import urlencode, urlsplit
 
 from fastapi import APIRouter
 from jinja2 import Environment
@@ -22,22 +21,31 @@ from service.errors import AftercareError, BadInput, NotAllowed, NotFound, Unava
 from service.store import calls, clinics, staff
 from service.store.tables import Role
 from service.web.desk.cookie import Cookie
-from service.web.desk.forms import CSRF, MOST_BODY, Form, Refused, read_form
+from service.web.desk.forms import MOST_BODY, Form, Refused, read_form
+from service.web.desk.proof import address_of, csrf_of, is_meant, safe_path
 from service.web.desk.rights import RIGHTS
-from service.web.desk.visit import Answer, File, Go, Route, Staff, Visit
+from service.web.desk.visit import Answer, File, Frame, Go, Route, Staff, Visit
+from service.web.security import FOREIGN_HTML_POLICY
 from service.wiring import Service
 
 POLICY = (
     "default-src 'self'; script-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; "
     "frame-ancestors 'none'"
 )
-HEADERS = {"Content-Security-Policy": POLICY, "X-Robots-Tag": "noindex, nofollow"}
+# With no-referrer older browsers would not say that a form comes from a page of ours (Origin: null).
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "Referrer-Policy": "same-origin",
+    "X-Robots-Tag": "noindex, nofollow",
+}
 _TROUBLE: tuple[tuple[type[AftercareError], int, str], ...] = (
     (NotFound, 404, "There is no such page"),
     (NotAllowed, 409, "That cannot be done now"),
     (Unavailable, 503, "That is not possible at the moment"),
     (BadInput, 400, "That did not work"),
 )
+#: What somebody may do who must set up their second factor first.
+_WITHOUT_CODE = ("/account/code", "/logout")
 _PLAIN = {400: "The request could not be understood.", 413: "That is too much at once.", 415: "This is no form."}
 
 
@@ -72,6 +80,9 @@ class Door:
         async def answer(request: Request) -> Response:
             form = Form()
             if row.method == "POST":
+                stranger = await run_in_threadpool(self._stranger, request) if row.most > MOST_BODY else None
+                if stranger is not None:
+                    return stranger
                 try:
                     form = await read_form(request, row.most or MOST_BODY)
                 except Refused as refused:
@@ -79,6 +90,14 @@ class Door:
             return await run_in_threadpool(self._answer, row, roles, request, form)
 
         return answer
+
+    def _stranger(self, request: Request) -> Response | None:
+        """The answer to somebody who is not signed in, before a long form is read; None for staff."""
+        try:
+            arrived = self.arrive(request)
+        except Unavailable as error:
+            return self._unavailable(error)
+        return self._to_sign_in(request, Form(), arrived) if arrived.visit is None else None
 
     def _answer(self, row: Route, roles: frozenset[Role], request: Request, form: Form) -> Response:
         try:
@@ -91,11 +110,11 @@ class Door:
                 args={name: str(value) for name, value in request.path_params.items()},
                 query=dict(request.query_params),
                 form=form,
-                fragment=request.headers.get("hx-request") == "true",
+                fragment=_is_fragment(request),
             )
             response = self._let_in(row, roles, request, visit)
         except Unavailable as error:
-            return self.problem(503, "That is not possible at the moment", error.message, error.next_step or "")
+            return self._unavailable(error)
         self.cookie.renew(request, response, visit.now)
         return response
 
@@ -112,20 +131,31 @@ class Door:
             clinic = clinics.get(connection, row["clinic_id"])
         if not row["complete"]:
             return Arrived(None, half=True)
-        who = Staff(row["id"], row["name"], row["email"], Role(row["role"]))
-        return Arrived(Visit(self.service, clinic, who, now, row["session_id"], csrf_of(token)))
+        has_code = row["code_secret"] is not None
+        who = Staff(row["id"], row["name"], row["email"], Role(row["role"]), has_code)
+        visit = Visit(self.service, clinic, who, now, row["session_id"], csrf_of(token))
+        return Arrived(replace(visit, address=address_of(request)))
 
     def _to_sign_in(self, request: Request, form: Form, arrived: Arrived) -> Response:
         """To the sign-in page; what was typed into a form of ours goes along and comes back."""
-        if arrived.ended and form.pairs:
-            kept = [(name, value) for name, value in form.pairs if name != CSRF]
-            said = {"then": request.url.path, "kept": kept, "email": "", "problem": "", "ended": True}
-            return self.html("desk/sign_in.html", said, 401)
+        kept, fragment = form.kept(), _is_fragment(request)
+        if kept and (arrived.ended or arrived.half):
+            said = {"then": request.url.path, "kept": kept, "email": "", "problem": "", "ended": arrived.ended}
+            page = self.html("desk/sign_in_code.html" if arrived.half else "desk/sign_in.html", said, 401)
+            if fragment:  # the whole page is replaced; htmx shows only what went well
+                page.status_code = 200
+                page.headers.update({"HX-Retarget": "body", "HX-Reswap": "innerHTML"})
+            return page
         then = request.url.path if request.method in ("GET", "HEAD") else "/"
+        if fragment:
+            then = safe_path(urlsplit(request.headers.get("hx-current-url", "")).path)
         where = "/login/code" if arrived.half else "/login"
-        return RedirectResponse(where if then == "/" else f"{where}?then={then}", 303, HEADERS)
+        path = where if then == "/" else f"{where}?{urlencode({'then': then})}"
+        return _away(path, fragment=fragment)
 
     def _let_in(self, row: Route, roles: frozenset[Role], request: Request, visit: Visit) -> Response:
+        if visit.clinic.asks_code and not visit.staff.has_code and row.path not in _WITHOUT_CODE:
+            return _away("/account/code", fragment=visit.fragment)
         if visit.staff.role not in roles:
             if row.path == "/" and row.method == "GET":
                 return RedirectResponse("/settings", 303, HEADERS)
@@ -134,16 +164,26 @@ class Door:
             sentence = "The page was too old, or the request came from somewhere else. Nothing was changed."
             return self.problem(403, "Please try once more", sentence, "Go back, load the page again.", visit=visit)
         try:
-            return self.respond(visit, row.handler(visit))
+            return self._done(request, visit, row.handler(visit))
         except AftercareError as error:
             for kind, status, title in _TROUBLE:
                 if isinstance(error, kind):
-                    return self.problem(status, title, error.message, error.next_step or "", visit=visit)
+                    # What the command line would do helps nobody at the desk.
+                    fix = "" if "`" in (error.next_step or "") else error.next_step or ""
+                    return self.problem(status, title, error.message, fix, visit=visit)
             raise
+
+    def _done(self, request: Request, visit: Visit, answer: Answer) -> Response:
+        response = self.respond(visit, answer)
+        if isinstance(answer, Go) and answer.leaves:
+            self.cookie.clear(request, response)
+        return response
 
     def respond(self, visit: Visit, answer: Answer) -> Response:
         if isinstance(answer, Go):
             return RedirectResponse(answer.path, 303, HEADERS)
+        if isinstance(answer, Frame):
+            return HTMLResponse(answer.html, 200, {**HEADERS, "Content-Security-Policy": FOREIGN_HTML_POLICY})
         if isinstance(answer, File):
             headers = {**HEADERS, "Content-Disposition": f'attachment; filename="{answer.name}"'}
             return Response(answer.content, 200, headers, answer.kind)
@@ -154,6 +194,9 @@ class Door:
         with visit.store.read() as connection:
             waiting = calls.count_open(connection, visit.clinic.id, visit.now)
         return {"visit": visit, "calls_open": waiting}
+
+    def _unavailable(self, error: Unavailable) -> Response:
+        return self.problem(503, "That is not possible at the moment", error.message, error.next_step or "")
 
     def problem(
         self, status: int, title: str, sentence: str, next_step: str = "", *, visit: Visit | None = None
@@ -167,26 +210,10 @@ class Door:
         return HTMLResponse(self.pages.get_template(template).render(said), status, HEADERS)
 
 
-def csrf_of(token: str) -> str:
-    """What a form must bring along: whoever knows it has read a page of this session."""
-    return hashlib.sha256(f"form {token}".encode()).hexdigest()
+def _away(path: str, *, fragment: bool) -> Response:
+    """To another page; htmx is told so in words of its own, or it would put that page into a part of the one shown."""
+    return Response("", 401, {**HEADERS, "HX-Redirect": path}) if fragment else RedirectResponse(path, 303, HEADERS)
 
 
-def is_from_here(request: Request) -> bool:
-    """Whether the browser says that a page of ours sent it; one too old to say anything is believed."""
-    site = request.headers.get("sec-fetch-site")
-    if site is not None:
-        return site in ("same-origin", "none")
-    origin = request.headers.get("origin")
-    return origin is None or origin == f"{request.url.scheme}://{request.headers.get('host', '')}"
-
-
-def is_meant(request: Request, form: Form, csrf: str) -> bool:
-    given = form[CSRF] or request.headers.get("x-csrf", "")
-    return is_from_here(request) and compare_digest(given.encode("utf-8", "replace"), csrf.encode())
-
-
-def safe_path(raw: str) -> str:
-    """Where to go after signing in: a path of ours, or the start."""
-    plain = raw.startswith("/") and not raw.startswith("//") and "\\" not in raw
-    return raw if plain and raw.isascii() and raw.isprintable() and len(raw) < 500 else "/"
+def _is_fragment(request: Request) -> bool:
+    return request.headers.get("hx-request") == "true"

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
+from starlette.types import Message
+
+from service.errors import AftercareError
 
 MOST_BODY = 300_000  # bytes; the longest text of an e-mail is a tenth of it
 MOST_FIELDS = 500
@@ -29,9 +34,23 @@ class Form:
     def every(self, name: str) -> list[str]:
         return [value for key, value in self.pairs if key == name]
 
+    def kept(self) -> list[tuple[str, str]]:
+        """What comes back after signing in again: everything but our own proof and what nobody may see again."""
+        return [(key, value) for key, value in self.pairs if key not in (CSRF, "code") and "password" not in key]
+
     def typed(self) -> dict[str, str]:
         """What was typed, by name, without our own proof: to show a form again as it was."""
         return {key: value for key, value in reversed(self.pairs) if key != CSRF}
+
+
+def sentence(error: AftercareError) -> str:
+    """What is wrong and what to do, as it stands on a page."""
+    return f"{error.message[:1].upper()}{error.message[1:]}. {error.next_step or ''}".strip()
+
+
+def beside(errors: Iterable[tuple[str, str]]) -> Mapping[str, str]:
+    """The sentence that stands beside each field; nothing beside the others."""
+    return defaultdict(str, errors)
 
 
 class Refused(Exception):
@@ -71,21 +90,33 @@ async def read_form(request: Request, most: int = MOST_BODY) -> Form:
 
 
 async def _read_upload(request: Request, most: int) -> Form:
-    """A form with one file. The length was checked: a server does not read beyond what a header announced."""
+    """A form with one file. Counted while it comes: what the header announced need not be what is sent."""
     from starlette.datastructures import UploadFile  # noqa: PLC0415 - only uploads need the parser
+    from starlette.formparsers import MultiPartException  # noqa: PLC0415
+
+    came = 0
+
+    async def receive() -> Message:
+        nonlocal came
+        message = await request.receive()
+        came += len(message.get("body", b""))
+        if came > most:
+            raise MultiPartException("too much")
+        return message
 
     try:
-        given = await request.form(max_files=1, max_fields=MOST_FIELDS, max_part_size=most)
-    except Exception as error:
-        if type(error).__name__ not in ("HTTPException", "MultiPartException", "ClientDisconnect"):
-            raise
-        raise Refused(400) from error
+        given = await Request(request.scope, receive).form(max_files=1, max_fields=MOST_FIELDS, max_part_size=most)
+    except (HTTPException, MultiPartException, ClientDisconnect) as error:
+        raise Refused(413 if came > most else 400) from error
     pairs, upload = [], None
-    for name, value in given.multi_items():
-        if isinstance(value, UploadFile):
-            upload = (value.filename or "", await value.read(most))
-        else:
-            pairs.append((name, _lines(value)))
+    try:
+        for name, value in given.multi_items():
+            if isinstance(value, UploadFile):
+                upload = (value.filename or "", await value.read(most))
+            else:
+                pairs.append((name, _lines(value)))
+    finally:
+        await given.close()
     return Form(tuple(pairs), upload)
 
 

@@ -5,13 +5,57 @@ from __future__ import annotations
 from fastapi import APIRouter
 from jinja2 import Environment
 
-from service.web.desk import calls, outbox, sign_in, start, words
+from service.web.desk import (
+    account,
+    audit,
+    calls,
+    check_ins,
+    client,
+    client_acts,
+    client_correct,
+    client_email,
+    client_treatment,
+    clients,
+    importing,
+    outbox,
+    protocols,
+    register,
+    registered,
+    settings,
+    sign_in,
+    staffing,
+    start,
+    texts,
+    words,
+)
 from service.web.desk.door import Door
 from service.web.desk.visit import Route
 from service.wiring import Service
 
 #: Every page of the desk. A new module of pages is one more name here, and its rows in rights.py.
-ROUTES: tuple[Route, ...] = (*sign_in.ROUTES, *start.ROUTES, *calls.ROUTES, *outbox.ROUTES)
+_MODULES = (
+    sign_in,
+    start,
+    register,
+    registered,
+    importing,
+    calls,
+    check_ins,
+    outbox,
+    texts,
+    account,
+    settings,
+    protocols,
+    staffing,
+    audit,
+    clients,
+    client,
+    client_correct,
+    client_acts,
+    client_treatment,
+    client_email,
+)
+ROUTES: tuple[Route, ...] = tuple(route for module in _MODULES for route in module.ROUTES)
 
 
 def desk_routes(service: Service, pages: Environment) -> tuple[APIRouter, ...]:

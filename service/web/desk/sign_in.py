@@ -1,7 +1,11 @@
-"""Signing in and out, and the one-time link to choose a password. Open to anybody, so it says nothing about anybody."""
+"""Signing in and out, the second factor, and the one-time link to choose a password.
+
+Open to anybody, so it says nothing about anybody. What was typed before a session ended travels along, renamed.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter
@@ -9,17 +13,21 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from service.actions import sign_in
+from service.actions import second_factor, sign_in
+from service.actions.second_factor import Half
 from service.actions.sign_in import Session, Typed
 from service.errors import AftercareError, BadInput, NotAllowed
 from service.store import staff
-from service.web.desk.door import HEADERS, Door, csrf_of, is_from_here, safe_path
-from service.web.desk.forms import Form, Refused, read_form
+from service.web.desk.door import HEADERS, Door
+from service.web.desk.forms import Form, Refused, read_form, sentence
+from service.web.desk.proof import address_of, csrf_of, is_from_here, safe_path
 from service.web.desk.visit import Answer, Go, Route, Visit
 
 _WRONG = "The address or the password is not right."
-#: Fields of the sign-in form itself; whatever else it holds was typed before and comes back.
-_OWN = ("email", "password", "then")
+_OVER = "That took too long. Please sign in again."
+#: Before the names of fields that were typed into another form; that one may have an "email" too.
+_KEPT = "kept:"
+Act = Callable[[Door, Request, Form], Response]
 
 
 def sign_in_routes(door: Door) -> APIRouter:
@@ -34,13 +42,18 @@ def sign_in_routes(door: Door) -> APIRouter:
     async def signs_in(request: Request) -> Response:
         return await _posted(door, request, _sign_in)
 
+    @routes.api_route("/login/code", methods=["GET", "HEAD"], response_model=None)
+    def asks_code(request: Request) -> Response:
+        return _said(door, request, Form(), _ask_code)
+
+    @routes.api_route("/login/code", methods=["POST"], response_model=None)
+    async def takes_code(request: Request) -> Response:
+        return await _posted(door, request, _give_code)
+
     @routes.api_route("/welcome/{token}", methods=["GET", "HEAD"], response_model=None)
-    def welcomes(token: str) -> Response:
-        with door.service.store.read() as connection:
-            person = staff.open_link(connection, sign_in.digest(token), door.service.now())
-        if person is None:
-            return _no_link(door)
-        return _welcome(door, person["email"])
+    def welcomes(request: Request, token: str) -> Response:
+        del token  # it is in the request's path
+        return _said(door, request, Form(), _greet)
 
     @routes.api_route("/welcome/{token}", methods=["POST"], response_model=None)
     async def chooses(request: Request, token: str) -> Response:
@@ -50,7 +63,7 @@ def sign_in_routes(door: Door) -> APIRouter:
     return routes
 
 
-async def _posted(door: Door, request: Request, act: Any) -> Response:
+async def _posted(door: Door, request: Request, act: Act) -> Response:
     try:
         form = await read_form(request)
     except Refused as refused:
@@ -61,35 +74,59 @@ async def _posted(door: Door, request: Request, act: Any) -> Response:
     return response
 
 
-def _said(door: Door, request: Request, form: Form, act: Any) -> Response:
+def _said(door: Door, request: Request, form: Form, act: Act) -> Response:
     try:
-        response: Response = act(door, request, form)
+        return act(door, request, form)
     except AftercareError as error:
         return door.problem(503, "That is not possible at the moment", error.message, error.next_step or "")
-    return response
 
 
 def _sign_in(door: Door, request: Request, form: Form) -> Response:
     now = door.service.now()
-    typed = Typed(form["email"], form["password"], request.client.host if request.client else "")
+    typed = Typed(form["email"], form["password"], address_of(request))
     try:
         made = sign_in.sign_in(door.service.store, typed, now)
     except NotAllowed as error:
-        return _page(door, _again(form, f"{error.message.capitalize()}. {error.next_step}"), 429)
+        return _page(door, _again(form, sentence(error)), 429)
     if made is None:
         return _page(door, _again(form, _WRONG), 401)
     return _begun(door, request, made, form)
 
 
+def _ask_code(door: Door, request: Request, _form: Form) -> Response:
+    arrived = door.arrive(request)
+    if not arrived.half:
+        return RedirectResponse("/" if arrived.visit else "/login", 303, HEADERS)
+    then = safe_path(request.query_params.get("then", "/"))
+    return door.html("desk/sign_in_code.html", {"then": then, "kept": (), "problem": ""})
+
+
+def _give_code(door: Door, request: Request, form: Form) -> Response:
+    now = door.service.now()
+    token = door.cookie.token(request, now)
+    half = Half(sign_in.digest(token or ""), form["code"], address_of(request))
+    try:
+        made = second_factor.give(door.service.store, door.service.signer.keys(second_factor.USE), half, now)
+    except (BadInput, NotAllowed) as error:
+        status = 401 if isinstance(error, BadInput) else 429
+        return door.html("desk/sign_in_code.html", _again(form, sentence(error)), status)
+    if made is None:
+        return _page(door, _again(form, _OVER), 401)
+    return _begun(door, request, made, form)
+
+
 def _again(form: Form, problem: str) -> dict[str, Any]:
-    kept = [(name, value) for name, value in form.pairs if name not in _OWN]
-    return {"then": safe_path(form["then"]), "email": form["email"], "problem": problem, "kept": kept}
+    return {"then": safe_path(form["then"]), "email": form["email"], "problem": problem, "kept": _kept(form)}
+
+
+def _kept(form: Form) -> list[tuple[str, str]]:
+    return [(name.removeprefix(_KEPT), value) for name, value in form.pairs if name.startswith(_KEPT)]
 
 
 def _begun(door: Door, request: Request, made: Session, form: Form) -> Response:
     """Signed in: on to the page that was asked for, or back to what was typed before the session ended."""
     then = safe_path(form["then"]) if form["then"] else "/"
-    kept = [(name, value) for name, value in form.pairs if name not in _OWN]
+    kept = _kept(form)
     response: Response
     if not made.complete:
         said = {"then": then, "kept": kept, "problem": ""}
@@ -102,6 +139,13 @@ def _begun(door: Door, request: Request, made: Session, form: Form) -> Response:
     return response
 
 
+def _greet(door: Door, request: Request, _form: Form) -> Response:
+    token = sign_in.digest(str(request.path_params["token"]))
+    with door.service.store.read() as connection:
+        person = staff.open_link(connection, token, door.service.now())
+    return _no_link(door) if person is None else _welcome(door, person["email"])
+
+
 def _choose(door: Door, request: Request, form: Form) -> Response:
     token = str(request.path_params["token"])
     if form["password"] != form["again"]:
@@ -109,12 +153,12 @@ def _choose(door: Door, request: Request, form: Form) -> Response:
     try:
         made = sign_in.choose_password(door.service.store, token, form["password"], door.service.now())
     except BadInput as error:
-        return _welcome(door, form["email"], f"{error.message.capitalize()}.", error.next_step or "")
+        return _welcome(door, form["email"], sentence(error))
     return _no_link(door) if made is None else _begun(door, request, made, Form())
 
 
-def _welcome(door: Door, email: str, problem: str = "", next_step: str = "") -> Response:
-    said = {"problem": problem, "next_step": next_step, "email": email}
+def _welcome(door: Door, email: str, problem: str = "") -> Response:
+    said = {"problem": problem, "email": email}
     return door.html("desk/welcome.html", said, 400 if problem else 200)
 
 
@@ -134,7 +178,7 @@ def _sign_out(visit: Visit) -> Answer:
         row = staff.session(connection, visit.session, visit.now)
         if row is not None:
             sign_in.sign_out(connection, row, visit.now)
-    return Go("/login")
+    return Go("/login", leaves=True)
 
 
 ROUTES = (Route("POST", "/logout", _sign_out),)

@@ -23,6 +23,7 @@ class Staff:
     name: str
     email: str
     role: Role
+    has_code: bool = False
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Visit:
 
     args: the path's variables. query: the first value of each name. form: empty unless it was posted. now: business
     time. csrf: proof for forms. fragment: the browser replaces a part of the page that it shows. session: its digest.
+    address: the network address it comes from.
     """
 
     service: Service
@@ -44,6 +46,7 @@ class Visit:
     query: Mapping[str, str] = field(default_factory=dict)
     form: Form = field(default_factory=Form)
     fragment: bool = False
+    address: str = ""
 
     @property
     def store(self) -> Store:
@@ -69,9 +72,10 @@ class Page(NamedTuple):
 
 
 class Go(NamedTuple):
-    """Go to another page: after every POST that did something."""
+    """Go to another page: after every POST that did something. leaves: the session has ended."""
 
     path: str
+    leaves: bool = False
 
 
 class File(NamedTuple):
@@ -82,7 +86,13 @@ class File(NamedTuple):
     content: bytes
 
 
-Answer = Page | Go | File
+class Frame(NamedTuple):
+    """The HTML of an e-mail for a frame inside a page of ours: nothing in it is loaded, run or sent."""
+
+    html: str
+
+
+Answer = Frame | Page | Go | File
 Handler = Callable[[Visit], Answer]
 
 

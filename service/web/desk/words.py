@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
@@ -61,10 +62,20 @@ _FATES = {
     "unconfirmed": "may not have arrived",
     "open": "still to come",
 }
+#: Level of a check-in -> words, kind of badge.
+_LEVELS: Mapping[str, tuple[str, str]] = {
+    "E": ("emergency", "act"),
+    "D": ("a doctor today", "act"),
+    "T": ("call today", "act"),
+    "S": ("call in 2 working days", "wait"),
+    "V": ("mention at the next visit", "past"),
+    "N": ("as expected", "good"),
+}
 _MENU = (
     ("/", "Today"),
     ("/clients", "Clients"),
     ("/calls", "Calls"),
+    ("/check-ins", "Check-ins"),
     ("/outbox", "E-mails"),
     ("/forecast", "Next days"),
     ("/texts", "Words"),
@@ -72,6 +83,15 @@ _MENU = (
     ("/settings", "Settings"),
     ("/audit", "Audit"),
 )
+
+
+#: Role -> who that is.
+ROLES: Mapping[str, str] = {
+    Role.RECEPTION: "reception",
+    Role.CLINICIAN: "clinician",
+    Role.OWNER: "owner",
+    Role.OPS: "ops",
+}
 
 
 def install(pages: Environment) -> None:
@@ -90,6 +110,9 @@ def install(pages: Environment) -> None:
         next_words=next_words,
         fate_words=lambda one: "missed; a catch-up note made up for it" if one.replaced else _FATES.get(one.fate, ""),
         script=script,
+        level_words=lambda level: _LEVELS.get(level, (level, "past")),
+        text_words=text_words,
+        role_words=ROLES.get,
     )
     pages.filters.update(attributes=attributes, phone_href=phone_href, phone_shown=phone_shown)
 
@@ -111,6 +134,17 @@ def state_words(code: str) -> tuple[str, str]:
 def step_words(kind: str, on_day: int | None) -> str:
     """What an e-mail is: "day 3", "catch-up note", "hello"."""
     return _KINDS.get(kind, f"day {on_day}")
+
+
+_TEXT = re.compile(r"(day|today)-0*(\d+)")
+
+
+def text_words(name: str) -> str:
+    """What a text is for: "day 3", "page of the day, from day 3 on", "catch-up note"."""
+    found = _TEXT.fullmatch(name)
+    if found is None:
+        return "catch-up note" if name == "catch-up" else name.replace("-", " ")
+    return f"day {found[2]}" if found[1] == "day" else f"page of the day, from day {found[2]} on"
 
 
 def next_words(row: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@
       const open = document.querySelector("details[open].closes");
       if (open) open.removeAttribute("open");
       else if (typing(event.target)) event.target.blur();
-      else if (document.body.dataset.back) window.location.assign(document.body.dataset.back);
+      else if (document.referrer.startsWith(`${window.location.origin}/`)) window.history.back();
       return;
     }
     if (typing(event.target)) return;
@@ -19,6 +19,9 @@
       event.preventDefault();
       if (box) box.focus();
       else window.location.assign("/clients?focus=search");
+    } else if (/^[a-z]$/.test(event.key) && document.querySelector(`a[data-key=${event.key}]`)) {
+      event.preventDefault();
+      document.querySelector(`a[data-key=${event.key}]`).click();
     } else if (keys[event.key]) {
       event.preventDefault();
       window.location.assign(keys[event.key]);

@@ -43,6 +43,22 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("worker", name=op.f("pk_beats")),
     )
     op.create_table(
+        "client_words",
+        sa.Column(
+            "clinic_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
+        ),
+        sa.Column(
+            "word",
+            sa.String(length=100).with_variant(sa.String(length=100, collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "client_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
+        ),
+        sa.PrimaryKeyConstraint("clinic_id", "word", "client_id", name=op.f("pk_client_words")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "clinics",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("name", sa.String(length=200), nullable=False),
@@ -59,7 +75,8 @@ def upgrade() -> None:
         sa.Column("urgent_line_number", sa.String(length=32), server_default="", nullable=False),
         sa.Column("wash_advice", sa.String(length=300), server_default="", nullable=False),
         sa.Column("daily_cap", sa.Integer(), nullable=True),
-        sa.Column("asks_code", sa.Boolean(), server_default=sa.text("0"), nullable=False),
+        sa.Column("check_in", sa.Boolean(), server_default=sa.text("(TRUE)"), nullable=False),
+        sa.Column("asks_code", sa.Boolean(), server_default=sa.text("(FALSE)"), nullable=False),
         sa.Column("created_at", Instant(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_clinics")),
     )
@@ -120,6 +137,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["clinic_id"], ["clinics.id"], name=op.f("fk_audit_clinic_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_audit")),
     )
+    op.create_index("ix_audit_subject", "audit", ["clinic_id", "subject", "id"], unique=False)
     op.create_table(
         "clients",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -134,10 +152,12 @@ def upgrade() -> None:
         sa.Column("guardian", sa.String(length=200), server_default="", nullable=False),
         sa.Column("consent_on", sa.Date(), nullable=True),
         sa.Column("consent_by", sa.String(length=254), server_default="", nullable=False),
+        sa.Column("consent_words", sa.Integer(), nullable=True),
         sa.Column("created_at", Instant(), nullable=False),
         sa.Column("stopped_at", Instant(), nullable=True),
         sa.Column("paused_at", Instant(), nullable=True),
         sa.Column("erased_at", Instant(), nullable=True),
+        sa.Column("found_by", sa.Text(), server_default="", nullable=False),
         sa.ForeignKeyConstraint(["clinic_id"], ["clinics.id"], name=op.f("fk_clients_clinic_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_clients")),
     )
@@ -148,6 +168,7 @@ def upgrade() -> None:
         unique=True,
         sqlite_where=sa.text("erased_at IS NULL"),
         postgresql_where=sa.text("erased_at IS NULL"),
+        postgresql_ops={"email_folded": "varchar_pattern_ops"},
     )
     op.create_index(
         "uq_clients_ref",
@@ -214,17 +235,6 @@ def upgrade() -> None:
         ),
     )
     op.create_table(
-        "client_words",
-        sa.Column("clinic_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("word", sa.String(length=100), nullable=False),
-        sa.Column("client_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.ForeignKeyConstraint(["client_id"], ["clients.id"], name=op.f("fk_client_words_client_id")),
-        sa.ForeignKeyConstraint(["clinic_id"], ["clinics.id"], name=op.f("fk_client_words_clinic_id")),
-        sa.PrimaryKeyConstraint("clinic_id", "word", "client_id", name=op.f("pk_client_words")),
-        sqlite_with_rowid=False,
-    )
-    op.create_index("ix_client_words_client_id", "client_words", ["client_id"], unique=False)
-    op.create_table(
         "sign_in_links",
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("clinic_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -263,10 +273,12 @@ def upgrade() -> None:
         sa.Column("created_at", Instant(), nullable=False),
         sa.Column("created_by", sa.String(length=254), nullable=False),
         sa.Column("cancelled_at", Instant(), nullable=True),
+        sa.Column("nonce", sa.String(length=32), nullable=True),
         sa.ForeignKeyConstraint(["client_id"], ["clients.id"], name=op.f("fk_treatments_client_id")),
         sa.ForeignKeyConstraint(["clinic_id"], ["clinics.id"], name=op.f("fk_treatments_clinic_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_treatments")),
     )
+    op.create_index("ix_treatments_treated_on", "treatments", ["clinic_id", "treated_on"], unique=False)
     op.create_index(
         "uq_treatments_once",
         "treatments",
@@ -275,6 +287,25 @@ def upgrade() -> None:
         sqlite_where=sa.text("cancelled_at IS NULL"),
         postgresql_where=sa.text("cancelled_at IS NULL"),
     )
+    op.create_table(
+        "uploads",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("clinic_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("staff_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("made_at", Instant(), nullable=False),
+        sa.Column("until", Instant(), nullable=False),
+        sa.Column("name", sa.String(length=100), nullable=False),
+        sa.Column("file", sa.LargeBinary(), nullable=True),
+        sa.Column("options", sa.Text(), nullable=False),
+        sa.Column("report", sa.Text(), nullable=False),
+        sa.Column("rejected", sa.LargeBinary(), nullable=True),
+        sa.Column("begun_at", Instant(), nullable=True),
+        sa.Column("done_at", Instant(), nullable=True),
+        sa.ForeignKeyConstraint(["clinic_id"], ["clinics.id"], name=op.f("fk_uploads_clinic_id")),
+        sa.ForeignKeyConstraint(["staff_id"], ["staff.id"], name=op.f("fk_uploads_staff_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_uploads")),
+    )
+    op.create_index(op.f("ix_uploads_until"), "uploads", ["until"], unique=False)
     op.create_table(
         "emails",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -363,6 +394,14 @@ def upgrade() -> None:
     op.create_index("ix_emails_marked_at", "emails", ["marked_at"], unique=False)
     op.create_index("ix_emails_treatment_id", "emails", ["treatment_id"], unique=False)
     op.create_index(
+        "ix_emails_wrong",
+        "emails",
+        ["clinic_id", "due_at"],
+        unique=False,
+        sqlite_where=sa.text("state IN ('failed', 'missed', 'unconfirmed') OR bounced_at IS NOT NULL"),
+        postgresql_where=sa.text("state IN ('failed', 'missed', 'unconfirmed') OR bounced_at IS NOT NULL"),
+    )
+    op.create_index(
         "uq_emails_step",
         "emails",
         ["treatment_id", "step"],
@@ -449,6 +488,29 @@ def upgrade() -> None:
         sqlite_where=sa.text("lifted_at IS NULL"),
         postgresql_where=sa.text("lifted_at IS NULL"),
     )
+    op.create_table(
+        "check_ins",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("clinic_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("client_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("treatment_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("day", sa.Integer(), nullable=False),
+        sa.Column("answers", sa.Text(), nullable=False),
+        sa.Column("level", sa.String(length=1), nullable=False),
+        sa.Column("rules", sa.Text(), nullable=False),
+        sa.Column("rules_version", sa.String(length=64), nullable=False),
+        sa.Column("email_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("call_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("answered_at", Instant(), nullable=False),
+        sa.CheckConstraint("level IN ('E', 'D', 'T', 'S', 'V', 'N')", name=op.f("ck_check_ins_level")),
+        sa.ForeignKeyConstraint(["call_id"], ["calls.id"], name=op.f("fk_check_ins_call_id")),
+        sa.ForeignKeyConstraint(["client_id"], ["clients.id"], name=op.f("fk_check_ins_client_id")),
+        sa.ForeignKeyConstraint(["clinic_id"], ["clinics.id"], name=op.f("fk_check_ins_clinic_id")),
+        sa.ForeignKeyConstraint(["email_id"], ["emails.id"], name=op.f("fk_check_ins_email_id")),
+        sa.ForeignKeyConstraint(["treatment_id"], ["treatments.id"], name=op.f("fk_check_ins_treatment_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_check_ins")),
+    )
+    op.create_index(op.f("ix_check_ins_client_id"), "check_ins", ["client_id"], unique=False)
     _append_only("attempts")
     _append_only("audit")
 

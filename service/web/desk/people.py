@@ -1,0 +1,79 @@
+"""What the pages about one client share: who it is, that somebody looked, states and treatments in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from service.actions.reading import note_read
+from service.actions.reasons import clean_reason
+from service.actions.revise import Who
+from service.errors import AftercareError, NotAllowed, NotFound
+from service.store import clients
+from service.web.desk.visit import Visit
+
+#: State of a client -> words, kind of badge.
+STATES: Mapping[str, tuple[str, str]] = {
+    "active": ("gets e-mails", "good"),
+    "stopped": ("wants no e-mails", "past"),
+    "suppressed": ("address not written to", "act"),
+    "no_consent": ("said no to e-mails", "past"),
+    "paused": ("paused", "held"),
+    "erased": ("erased", "past"),
+}
+
+_LANGUAGES = {
+    "en": "English", "de": "German", "fr": "French", "es": "Spanish", "it": "Italian", "pl": "Polish", "ar": "Arabic",
+    "pt": "Portuguese", "nl": "Dutch", "tr": "Turkish", "uk": "Ukrainian", "ro": "Romanian", "zh": "Chinese",
+}  # fmt: skip
+
+
+def language_words(tag: str) -> str:
+    return _LANGUAGES.get(tag, tag)
+
+
+def person_state(code: str) -> tuple[str, str]:
+    return STATES.get(code, (code, "past"))
+
+
+def titles(visit: Visit) -> dict[str, str]:
+    """What each kind of treatment is called."""
+    return {key: protocol.title for key, protocol in visit.service.catalogue.protocols.items()}
+
+
+def opened(visit: Visit) -> Any:
+    """The client of the path, shown to somebody: that is written down. Raises NotFound."""
+    client = client_of(visit)
+    note_read(visit.store, visit.clinic.id, visit.staff.email, client["id"], visit.now)
+    return client
+
+
+def client_of(visit: Visit) -> Any:
+    """The client of the path. Raises NotFound."""
+    with visit.store.read() as connection:
+        return clients.get(connection, visit.clinic.id, visit.id("client_id"))
+
+
+def living(client: Any) -> None:
+    """Raises NotAllowed for an erased client, for whom nothing can be done any more."""
+    if client["state"] == "erased":
+        raise NotAllowed("This client is erased", next_step="Register the person anew.")
+
+
+def theirs(client: Any, row: Any) -> None:
+    """Raises NotFound for a row of another client."""
+    if row["client_id"] != client["id"]:
+        raise NotFound("this client has no such entry")
+
+
+def with_reason(visit: Visit, client: Any) -> Who:
+    """Who does it, with the reason that was typed. Raises BadInput (field "reason")."""
+    return replace(visit.who, why=clean_reason(visit.form["reason"], client))
+
+
+def sentence(error: AftercareError) -> str:
+    """What is wrong and what to do, without hints for the command line."""
+    step = error.next_step or ""
+    said = f"{error.message[:1].upper()}{error.message[1:]}."
+    return said if "`" in step else f"{said} {step}".strip()

@@ -1,0 +1,41 @@
+"""What proves that a request is meant: it comes from a page of ours, with that page's proof; and who it comes from."""
+
+from __future__ import annotations
+
+import hashlib
+from hmac import compare_digest
+
+from starlette.requests import Request
+
+from service.web.desk.forms import CSRF, Form
+from service.web.limits import asker
+
+
+def csrf_of(token: str) -> str:
+    """What a form must bring along: whoever knows it has read a page of this session."""
+    return hashlib.sha256(f"form {token}".encode()).hexdigest()
+
+
+def is_from_here(request: Request) -> bool:
+    """Whether the browser says that a page of ours sent it; one too old to say anything is believed."""
+    site = request.headers.get("sec-fetch-site")
+    if site is not None:
+        return site in ("same-origin", "none")
+    origin = request.headers.get("origin")
+    return origin is None or origin == f"{request.url.scheme}://{request.headers.get('host', '')}"
+
+
+def is_meant(request: Request, form: Form, csrf: str) -> bool:
+    given = form[CSRF] or request.headers.get("x-csrf", "")
+    return is_from_here(request) and compare_digest(given.encode("utf-8", "replace"), csrf.encode())
+
+
+def address_of(request: Request) -> str:
+    """Who counts as one asker, where tries are counted."""
+    return asker(request.client.host if request.client else "")
+
+
+def safe_path(raw: str) -> str:
+    """Where to go after signing in: a path of ours, or the start."""
+    plain = raw.startswith("/") and not raw.startswith("//") and "\\" not in raw
+    return raw if plain and raw.isascii() and raw.isprintable() and len(raw) < 500 else "/"

@@ -1,0 +1,185 @@
+"""A client's story, newest first: planned, sent, come back, answered, called, changed, in words and with who did it."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from service.domain.plain import call_reason, reason
+from service.domain.reminder import Reason, State
+from service.store.check_ins import CheckIn
+from service.web.desk.deeds import deed_words
+from service.web.desk.people import titles
+from service.web.desk.visit import Visit
+from service.web.desk.words import OUTCOMES, day, moment, step_words
+
+_PROGRAM = {"client": "the client", "aftercare": "Aftercare"}
+_OUTCOMES = dict(OUTCOMES)
+_BOUNCED = {
+    "hard": "Their mail server says that nobody can be reached at this address.",
+    "soft": "Their mail server could not take it then: perhaps the mailbox is full.",
+}
+_ENDED = {
+    State.FAILED: ("was refused", "act"),
+    State.MISSED: ("was not sent: its time was over", "act"),
+    State.UNCONFIRMED: ("may not have arrived", "act"),
+    State.CANCELLED: ("was called off", "past"),
+}
+_LEVELS = {
+    "E": ("an emergency sign", "act"),
+    "D": ("a sign for a doctor", "act"),
+    "T": ("a sign to look at today", "act"),
+    "S": ("a sign to look at soon", "wait"),
+    "V": ("something for the next visit", "wait"),
+    "N": ("all as it should be", "good"),
+}
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is written down about one client. staff: address -> name."""
+
+    client: Any
+    treatments: Sequence[Any]
+    emails: Sequence[Any]
+    calls: Sequence[Any]
+    check_ins: Sequence[CheckIn]
+    audit: Sequence[Any]
+    staff: Mapping[str, str]
+
+    def name(self, actor: str) -> str:
+        return self.staff.get(actor) or _PROGRAM.get(actor, actor)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One thing that happened. kind: of its badge. email: the id of an e-mail whose words may be looked at, else 0."""
+
+    at: datetime
+    what: str
+    kind: str = "past"
+    who: str = ""
+    details: tuple[str, ...] = field(default=())
+    email: int = 0
+
+
+def is_lost(row: Any) -> bool:
+    """Whether a reminder did not reach its client, as far as anybody knows, and nothing has taken its place."""
+    came_back = row["state"] == State.SENT and row["bounced_at"] is not None
+    suppressed = row["state"] == State.CANCELLED and row["reason"] == Reason.SUPPRESSED
+    ended = row["state"] in (State.FAILED, State.UNCONFIRMED)
+    return row["kind"] == "reminder" and row["replaced_at"] is None and (came_back or suppressed or ended)
+
+
+def tell(visit: Visit, known: Known) -> list[Entry]:
+    """Everything, newest first."""
+    told = [*_registered(visit, known), *_planned(visit, known), *_called(known), *_answered(visit, known)]
+    for row in known.emails:
+        told += _fate(row)
+    told += _called_off(known)
+    told += [
+        Entry(row["at"], *words, known.name(row["actor"]), _why(row))
+        for row in known.audit
+        if (words := deed_words(row["action"], json.loads(row["detail"]))) is not None
+    ]
+    # Of one instant, what came of it stands above what it came from.
+    return [entry for _, entry in sorted(enumerate(told), key=lambda pair: (pair[1].at, pair[0]), reverse=True)]
+
+
+def _why(row: Any) -> tuple[str, ...]:
+    why = json.loads(row["detail"]).get("why")
+    return (f"Reason: {why}",) if why else ()
+
+
+def _registered(visit: Visit, known: Known) -> Iterator[Entry]:
+    client = known.client
+    agreed = (f"Agreed to these e-mails on {day(visit, client['consent_on'])}.",) if client["consent_on"] else ()
+    said_no = () if agreed else ("Said no to these e-mails.",)
+    yield Entry(client["created_at"], "Registered", "past", known.name(client["consent_by"]), (*agreed, *said_no))
+
+
+def _planned(visit: Visit, known: Known) -> Iterator[Entry]:
+    """One entry for what was planned together: with the treatment, or later and why."""
+    by_plan: dict[tuple[int, datetime], list[Any]] = defaultdict(list)
+    for row in reversed(known.emails):
+        by_plan[row["treatment_id"] or 0, row["planned_at"]].append(row)
+    named = titles(visit)
+    for one in known.treatments:
+        rows = by_plan.pop((one["id"], one["created_at"]), [])
+        what = f"Treated on {day(visit, one['treated_on'])}: {named.get(one['protocol'], one['protocol'])}"
+        yield Entry(one["created_at"], what, "past", known.name(one["created_by"]), _dates(visit, rows))
+    for (treatment_id, at), rows in by_plan.items():
+        hello = not treatment_id
+        yield Entry(at, "Hello planned" if hello else "E-mails planned anew", "wait", "", _dates(visit, rows))
+
+
+def _dates(visit: Visit, rows: Sequence[Any]) -> tuple[str, ...]:
+    return tuple(
+        f"{_step(row)}: {moment(visit, row['due_at'])}"
+        + (f" ({reason(row['reason'])})" if row["reason"] == Reason.REGISTERED_LATE else "")
+        for row in sorted(rows, key=lambda row: (row["due_at"], row["id"]))
+    )
+
+
+def _step(row: Any) -> str:
+    return step_words(row["kind"], row["day"]).capitalize()
+
+
+def _fate(row: Any) -> Iterator[Entry]:
+    """What became of one e-mail. What was called off is told together with its like."""
+    version = f"Version {row['text_version']} of the words." if row["text_version"] else ""
+    if row["sent_at"] is not None:
+        yield Entry(row["sent_at"], f"{_step(row)}: their mail server took it", "good", "", (version,), row["id"])
+    elif row["ended_at"] is not None and row["state"] in _ENDED and row["state"] != State.CANCELLED:
+        words, kind = _ENDED[row["state"]]
+        why = reason(row["reason"])
+        details = (f"Because {why}." if why else "", version)
+        yield Entry(row["ended_at"], f"{_step(row)} {words}", kind, "", details, row["id"] if row["marked_at"] else 0)
+    if row["bounced_at"] is not None:
+        yield Entry(row["bounced_at"], f"{_step(row)} came back", "act", "",
+                    (_BOUNCED.get(row["bounce_class"] or "", ""),), row["id"])  # fmt: skip
+
+
+def _called_off(known: Known) -> Iterator[Entry]:
+    groups: dict[tuple[datetime, str], list[Any]] = defaultdict(list)
+    for row in reversed(known.emails):
+        if row["state"] == State.CANCELLED and row["ended_at"] is not None:
+            groups[row["ended_at"], row["reason"] or ""].append(row)
+    for (at, why), rows in groups.items():
+        steps = ", ".join(dict.fromkeys(_step(row).lower() for row in rows))
+        yield Entry(at, f"Called off: {steps}", "past", "", (f"Because {reason(why)}.",) if why else ())
+
+
+def _called(known: Known) -> Iterator[Entry]:
+    for row in known.calls:
+        yield Entry(row["opened_at"], f"Call wanted: {call_reason(row['reason'])}", "wait")
+        note = (f"Note: {row['note']}",) if row["note"] else ()
+        if row["tried_at"] is not None:
+            yield Entry(row["tried_at"], "Called: no answer", "wait", "", () if row["outcome"] else note)
+        if row["state"] == "closed":
+            words = _OUTCOMES.get(row["outcome"], row["outcome"]).lower()
+            yield Entry(row["closed_at"], f"Called: {words}", "good", known.name(row["closed_by"] or ""), note)
+        elif row["state"] == "covered":
+            yield Entry(row["closed_at"], "Call settled: a later e-mail made up for it", "good")
+
+
+def _answered(visit: Visit, known: Known) -> Iterator[Entry]:
+    protocols = visit.service.catalogue.protocols
+    kind_of_visit = {row["id"]: row["protocol"] for row in known.treatments}
+    for one in known.check_ins:
+        words, kind = _LEVELS[one.level]
+        protocol = protocols.get(kind_of_visit.get(one.treatment_id, ""))
+        asked = protocol.check_in.words if protocol and protocol.check_in else {}
+        spoken = asked.get("en") or next(iter(asked.values()), None)
+        details = []
+        for key, options in one.answers.items():
+            question = spoken.questions.get(key) if spoken else None
+            labels = [question.options.get(option, option) if question else option for option in options]
+            details.append(f"{question.asks if question else key} {'; '.join(labels)}.")
+        late = ("Corrected by a later answer.",) if one.corrected else ()
+        what = f"Answered the questions on day {one.day}: {words}"
+        yield Entry(one.answered_at, what, kind, "the client", (*late, *details))

@@ -1,0 +1,34 @@
+"""The machine's own Chromium. Without one these tests are skipped, and say so; AFTERCARE_REQUIRE_BROWSER=1 forbids that."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.browser.site import CHROMIUM, Site, launch, site
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """One browser process for all tests of a worker."""
+    if CHROMIUM is None:
+        told = "no Chromium on this machine: install Debian's package chromium to test the pages in a browser"
+        if os.environ.get("AFTERCARE_REQUIRE_BROWSER") == "1":
+            pytest.fail(told)
+        pytest.skip(told)
+    with sync_playwright() as playwright:
+        browser = launch(playwright)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def clinic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """One installation for the tests of a file."""
+    folder: Path = tmp_path_factory.mktemp("site")
+    with site(folder) as served:
+        yield served

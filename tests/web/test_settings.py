@@ -1,0 +1,335 @@
+"""Settings, staff and the audit at the desk: what each role sees there, what the owner changes, and what stays secret."""
+
+from __future__ import annotations
+
+import html
+import re
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from service.actions import clinic_setup
+from service.actions.clinic_setup import FIELDS
+from service.actions.reading import note_read
+from service.store import audit, clinics, outages, staff, watch
+from service.store.audit import Deed
+from service.store.engine import Store
+from service.store.tables import Role
+from service.store.tables import audit as lines
+from service.web.desk.settings import CLINIC_FORM, FORM_FIELDS
+from service.wiring import Service
+from tests.support.desk import NOON, PASSWORD, signed_in, staff_member, web
+from tests.support.world import World, another_clinic, at
+
+SECRETS = {
+    "relay_password": "hunter2-relay",
+    "secret_key": "hunter2-ring" * 4,
+    "alert_webhook": "https://hooks.example/hunter2",
+    "heartbeat_url": "https://beats.example/hunter2",
+    "backup_key": "hunter2-backup",
+    "relay_username": "hunter2-user",
+    "mailbox_url": "imaps://reader:hunter2@mail.example/INBOX",
+    "relay_per_minute": 30,
+    "bounce_domain": "bounces.example.com",
+    "digest_to": "boss@example.com",
+}
+
+
+def words(text: str) -> str:
+    """A page without its marks, in one line."""
+    return html.unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", text)))
+
+
+def stored(world: World) -> clinics.Clinic:
+    with world.store.read() as connection:
+        return clinics.get(connection, world.clinic.id)
+
+
+# The overview.
+
+
+def test_the_owner_sees_what_is_missing_before_live_mode_with_the_way_to_mend_it(world: World) -> None:
+    with world.store.write() as connection:
+        clinic_setup.change_clinic(connection, world.clinic, {"hours": "", "phone": ""}, world.who(NOON))
+    world.treat(world.client(), "2026-11-20")
+    with signed_in(world, Role.OWNER) as owner:
+        page = owner.get("/settings").text
+        assert 'href="/settings/clinic#hours"' in page
+        assert 'href="/settings/clinic#phone"' in page
+        assert 'href="/texts">4 texts in use are not approved by a clinician.' in page
+        assert 'href="/settings/staff">There is no clinician' in page
+        assert "Now it is trial mode" in words(page)
+
+
+def test_ops_see_the_machine_and_no_client(world: World) -> None:
+    client_id = world.client("Zebedee Quick", "zebedee@example.com")
+    world.treat(client_id, "2026-11-20")
+    now = at(NOON)
+    with world.store.write() as connection:
+        watch.beat(connection, "w1", now, "")
+        watch.beat(connection, "w2", now, "the relay refused the log-in")
+        outages.open_outage(connection, "relay", now - timedelta(hours=3), "535")
+        outages.close_outage(connection, "relay", now - timedelta(hours=2))
+        watch.open_alert(connection, "missed", "2 reminders were missed", now)
+    with signed_in(world, Role.OPS) as ops:
+        said = words(ops.get("/settings").text)
+    for part in (
+        "the line works since Fri 20 Nov, 10:00 (today)",
+        "Last good round Fri 20 Nov, 12:00 (today)",
+        "Last trouble the relay refused the log-in",
+        "Outages in 30 days 1, the last one from Fri 20 Nov, 09:00 (today) to Fri 20 Nov, 10:00 (today)",
+        "2 reminders were missed",
+        "Trial list example.com",
+        "not encrypted, on this machine",
+    ):
+        assert part in said
+    assert not any(name in said for name in ("Zebedee", "zebedee", "not approved", "Change the clinic"))
+
+
+def test_reception_sees_whether_the_line_works_and_nothing_of_the_machine(world: World) -> None:
+    with signed_in(world, Role.RECEPTION) as desk:
+        said = words(desk.get("/settings").text)
+    assert "nothing was ever sent from here" in said
+    assert "Mail server" not in said
+    assert "Staff" not in said
+
+
+@pytest.mark.parametrize("role", [Role.OWNER, Role.OPS])
+def test_no_secret_stands_on_the_page(world: World, role: Role) -> None:
+    settings = world.service.settings.model_copy(update={})
+    told = World(
+        Service(type(settings).model_validate({**settings.model_dump(), **SECRETS}), world.store), world.clinic
+    )
+    with signed_in(told, role) as somebody:
+        page = somebody.get("/settings").text
+    assert "hunter2" not in page
+    assert "30; 30 more can go now" in words(page)
+    assert "come back to addresses under bounces.example.com; a worker reads their mailbox" in words(page)
+
+
+# The clinic's data.
+
+
+def test_the_form_has_every_field_of_a_clinic_each_with_a_label(world: World) -> None:
+    elsewhere = {"asks_code"}  # with the staff
+    assert set(FORM_FIELDS) | elsewhere == set(FIELDS)
+    with signed_in(world, Role.OWNER) as owner:
+        page = owner.get("/settings/clinic").text
+        for fields in CLINIC_FORM.values():
+            for name, asked in fields.items():
+                assert f'<label for="{name}">{asked.label}</label>' in page
+
+
+def form(world: World, **changed: str) -> dict[str, str]:
+    clinic = stored(world)
+    values = {name: str(getattr(clinic, name) or "") for name in FORM_FIELDS}
+    return {**values, "check_in": "yes" if clinic.check_in else "", **changed}
+
+
+def test_what_the_owner_changes_is_saved_and_written_down_field_by_field(world: World) -> None:
+    with signed_in(world, Role.OWNER) as owner:
+        owner.get("/settings/clinic")
+        sent = form(world, phone="01632 960 009", daily_cap="40", send_at="09:30", check_in="")
+        assert "is saved" in owner.after(owner.post("/settings/clinic", sent))
+        assert owner.post("/settings/clinic", form(world)).status_code == 303  # nothing changed: nothing written
+    clinic = stored(world)
+    assert (clinic.phone, clinic.daily_cap, clinic.send_at, clinic.check_in) == ("01632 960 009", 40, "09:30", False)
+    with world.store.read() as connection:
+        found = audit.search(connection, world.clinic.id, audit.Sought(action="clinic changed"), 9)
+    assert [row["detail"] for row in found] == ['{"fields": ["check_in", "daily_cap", "phone", "send_at"]}']
+
+
+def test_everything_that_is_wrong_is_said_at_once_beside_its_field_and_what_was_typed_stays(world: World) -> None:
+    before = stored(world)
+    wrong = {
+        "name": "",
+        "phone": "none",
+        "hours": "always",
+        "timezone": "Mars/Base",
+        "reply_to": "x",
+        "daily_cap": "-1",
+    }
+    with signed_in(world, Role.OWNER) as owner:
+        owner.get("/settings/clinic")
+        answer = owner.post("/settings/clinic", form(world, **wrong, sender_name="Kept <Name>"))
+    assert answer.status_code == 400
+    for name in wrong:
+        assert f'id="{name}-error"' in answer.text
+        assert f'<li><a href="#{name}">' in answer.text
+    assert 'value="Kept &lt;Name&gt;"' in answer.text
+    assert stored(world) == before
+
+
+def test_another_clinics_name_is_taken_and_its_number_is_not_told(world: World) -> None:
+    another_clinic(world, name="Southgate")
+    with signed_in(world, Role.OWNER) as owner:
+        owner.get("/settings/clinic")
+        answer = owner.post("/settings/clinic", form(world, name="Southgate"))
+    assert answer.status_code == 400
+    assert "Another clinic has that name already" in answer.text
+
+
+def test_while_real_clients_are_written_to_nothing_they_need_can_be_emptied(world: World) -> None:
+    live = world.service.settings.model_copy(update={"mode": "live"})
+    with signed_in(World(Service(live, world.store), world.clinic), Role.OWNER) as owner:
+        owner.get("/settings/clinic")
+        answer = owner.post("/settings/clinic", form(world, phone="", from_address=""))
+    assert answer.status_code == 400
+    assert 'id="phone-error"' in answer.text
+    assert 'id="from_address-error"' not in answer.text
+    assert stored(world).phone
+
+
+def test_fields_that_no_form_has_change_nothing(world: World) -> None:
+    with signed_in(world, Role.OWNER) as owner:
+        owner.get("/settings/clinic")
+        sent = {**form(world), "id": "7", "asks_code": "on", "created_at": "2020-01-01", "clinic_id": "2"}
+        assert owner.post("/settings/clinic", sent).status_code == 303
+    assert (stored(world).asks_code, stored(world).id) == (False, world.clinic.id)
+
+
+def test_the_protocols_are_shown_to_read_with_the_sentence_where_they_are_changed(world: World) -> None:
+    with signed_in(world, Role.RECEPTION) as desk:
+        page = desk.get("/settings/protocols").text
+    said = words(page)
+    assert "Day 1 10:00 (the clinic’s hour) day 2, 12:00 a call; settled if day 3 goes out in time" in said
+    assert "redness day 2" in said
+    assert "hard to breathe or swallow emergency, now emergency, now emergency, now" in said
+    assert "protocol.toml" in said
+    assert page.count("<form") == 1  # to sign out
+
+
+# Staff.
+
+
+def test_a_new_colleague_gets_a_link_that_is_shown_once(world: World) -> None:
+    with signed_in(world, Role.OWNER) as owner:
+        owner.get("/settings/staff")
+        answer = owner.post("/settings/staff", {"name": "Bo <i>", "email": "bo@example.com", "role": "reception"})
+        (path,) = re.findall(r"http://127\.0\.0\.1:8025(/welcome/[\w-]+)", answer.text)
+        assert path not in owner.get("/settings/staff").text
+        assert "Bo &lt;i&gt;" in answer.text
+    with web(world) as http:
+        assert http.post(path, data={"password": PASSWORD, "again": PASSWORD}).status_code == 303
+        assert http.get("/calls").status_code == 200
+
+
+def test_the_links_address_is_the_public_one_where_there_is_one(world: World) -> None:
+    public = world.service.settings.model_copy(update={"public_url": "https://desk.northgate.org/"})
+    with signed_in(World(Service(public, world.store), world.clinic), Role.OWNER) as owner:
+        owner.get("/settings/staff")
+        answer = owner.post("/settings/staff", {"name": "Bo", "email": "bo@example.com", "role": "ops"})
+    assert "https://desk.northgate.org/welcome/" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("typed", "field"), [({"email": "bo"}, "email"), ({"name": ""}, "name"), ({"role": "king"}, "role")]
+)
+def test_a_wrong_colleague_is_said_beside_the_field(world: World, typed: dict[str, str], field: str) -> None:
+    with signed_in(world, Role.OWNER) as owner:
+        owner.get("/settings/staff")
+        given = {"name": "Bo Reed", "email": "bo@example.com", "role": "ops"}
+        answer = owner.post("/settings/staff", {**given, **typed, "id": "1", "clinic_id": "9", "password": "x"})
+    assert answer.status_code == 400
+    assert f'id="{field}-error"' in answer.text
+    assert ("Bo Reed" in answer.text) is (field != "name")
+
+
+def test_the_owner_changes_roles_and_lets_people_go_and_come_back(world: World) -> None:
+    email = staff_member(world, Role.RECEPTION)
+    with world.store.read() as connection:
+        bo = staff.active_with(connection, email)[0]["id"]
+    with signed_in(world, Role.OWNER) as owner:
+        owner.get("/settings/staff")
+        steps: tuple[tuple[str, dict[str, str], str], ...] = (
+            ("role", {"role": "clinician"}, "The role is changed"),
+            ("sessions/end", {}, "signed out everywhere"),
+            ("code/remove", {}, "second factor is removed"),
+            ("disable", {}, "cannot sign in any more"),
+            ("enable", {}, "the old password is forgotten"),
+        )
+        for verb, data, said in steps:
+            assert said in owner.after(owner.post(f"/settings/staff/{bo}/{verb}", data))
+        assert "/welcome/" in owner.post(f"/settings/staff/{bo}/link").text
+        said = words(owner.get("/settings/staff").text)
+        assert f"Reception Person {email} clinician has chosen no password yet" in said
+        own = re.search(r"Owner Person.*?/settings/staff/(\d+)/", owner.get("/settings/staff").text, re.DOTALL)
+        assert own is not None
+        alone = owner.post(f"/settings/staff/{own[1]}/disable")
+        assert (alone.status_code, "only owner" in alone.text) == (409, True)
+
+
+def test_the_owner_asks_everybody_for_a_second_factor_also_themselves(world: World) -> None:
+    with signed_in(world, Role.OWNER) as owner:
+        owner.get("/settings/staff")
+        assert owner.post("/settings/staff/code", {"asks_code": "yes"}).status_code == 303
+        assert stored(world).asks_code
+        assert owner.get("/settings/staff").headers["location"] == "/account/code"
+
+
+# The audit.
+
+
+def noted(world: World, *deeds: tuple[str, str, str], now: str = NOON) -> None:
+    with world.store.write() as connection:
+        for actor, action, subject in deeds:
+            audit.note(connection, world.clinic.id, Deed(actor, action, subject, {"to": None, "on": True}), at(now))
+
+
+def subjects(page: str) -> list[str]:
+    return re.findall(r'data-label="To">(?:<a [^>]*>)?([^<]*)<', page)
+
+
+def test_the_audit_is_searched_by_who_what_to_what_and_day(world: World) -> None:
+    other = another_clinic(world, name="Southgate")
+    noted(other, ("ann@example.com", "client stopped", "client 3"))
+    noted(world, ("ann@example.com", "client stopped", "client 7"), ("bo@example.com", "client stopped", "client 70"))
+    noted(world, ("ann@example.com", "100%_done", "client 8"), now="2026-11-18 23:30")
+    note_read(world.store, world.clinic.id, "bo@example.com", 7, at(NOON))
+    with signed_in(world, Role.OWNER) as owner:
+        for asked, found in (
+            ("actor=ANN", ["client 8", "client 7"]),
+            ("action=stopped", ["client 70", "client 7"]),
+            ("action=opened", ["client 7"]),
+            ("subject=Client++7", ["client 7", "client 7"]),
+            ("action=100%25_", ["client 8"]),
+            ("action=%25", ["client 8"]),
+            ("actor=ann&since=2026-11-18&until=2026-11-18", ["client 8"]),
+            ("actor=ann&since=2026-11-19", ["client 7"]),
+            ("actor=nobody", []),
+        ):
+            assert subjects(owner.get(f"/audit?{asked}").text) == found, asked
+        assert 'href="/clients/7"' in owner.get("/audit?subject=client+7").text
+        assert "on: yes · to: none" in words(owner.get("/audit?actor=ann").text)
+        wrong = owner.get("/audit?since=2026-02-30")
+        assert (wrong.status_code, 'id="since-error"' in wrong.text) == (400, True)
+
+
+def test_a_long_audit_is_shown_page_by_page_the_newest_first(world: World) -> None:
+    noted(world, *(("ann", "act", f"client {number}") for number in range(250)))
+    found, path = [], "/audit?actor=ann&action=act"
+    with signed_in(world, Role.OWNER) as owner:
+        while path:
+            page = owner.get(path).text
+            found += subjects(page)
+            more = re.search(r'href="(/audit\?[^"]*before=[^"]*)"', page)
+            path = html.unescape(more[1]) if more else ""
+        assert owner.get("/audit?before=x").status_code == 200
+    assert found == [f"client {number}" for number in reversed(range(250))]
+
+
+def test_the_owner_can_see_whether_the_record_is_whole(world: World, store: Store) -> None:
+    noted(world, ("ann", "act", "client 7"), ("bo", "act", "client 8"))
+    with signed_in(world, Role.OWNER) as owner:
+        assert "lines are as written, and none between them is gone" in words(owner.get("/audit?verify=1").text)
+        with store.write() as connection:
+            for statement in (
+                ("DROP TRIGGER audit_no_update",)
+                if store.is_sqlite
+                else ("ALTER TABLE audit DISABLE TRIGGER audit_no_change",)
+            ):
+                connection.exec_driver_sql(statement)
+            connection.execute(sa.update(lines).where(lines.c.actor == "ann").values(actor="eve"))
+        assert "1 do not fit" in words(owner.get("/audit?verify=1").text)
+        assert "eve" in owner.get("/audit").text
