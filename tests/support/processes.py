@@ -163,6 +163,24 @@ def accepted(log: Path) -> list[Copy]:
     return copies
 
 
+@dataclass
+class Lines:
+    """How many whole lines a growing file has; each look reads only what is new."""
+
+    path: Path
+    number: int = 0
+    _read: int = 0
+
+    def count(self) -> int:
+        if self.path.exists():
+            with self.path.open("rb") as file:
+                file.seek(self._read)
+                new = file.read()
+            self._read += len(new)
+            self.number += new.count(b"\n")
+        return self.number
+
+
 @contextmanager
 def relay_process(log: Path, *options: str) -> Iterator[int]:
     """The scripted relay as a program; its port. Options as `python -m tests.support.scripted_relay --help` names."""
