@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -145,11 +146,12 @@ def environment(settings: Mapping[str, str]) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Copy:
-    """One accepted message, as the relay's log has it."""
+    """One accepted message, as the relay's log has it. at: when its dot was taken."""
 
     address: str
     message_id: str
     data: str
+    at: datetime
 
 
 def accepted(log: Path) -> list[Copy]:
@@ -159,7 +161,8 @@ def accepted(log: Path) -> list[Copy]:
         if line.endswith("\n"):
             row: dict[str, Any] = json.loads(line)
             assert len(row["rcpt_to"]) == 1, "one message, one recipient"
-            copies.append(Copy(row["rcpt_to"][0], row["message_id"], row["data"]))
+            at = datetime.fromisoformat(row["at"])
+            copies.append(Copy(row["rcpt_to"][0], row["message_id"], row["data"], at))
     return copies
 
 
