@@ -185,9 +185,12 @@ class Lines:
 
 
 @contextmanager
-def relay_process(log: Path, *options: str) -> Iterator[int]:
-    """The scripted relay as a program; its port. Options as `python -m tests.support.scripted_relay --help` names."""
-    command = [sys.executable, "-m", "tests.support.scripted_relay", "--log", str(log), *options]
+def relay_process(log: Path, *options: str, under: tuple[str, ...] = ()) -> Iterator[int]:
+    """The scripted relay as a program; its port. Options as `python -m tests.support.scripted_relay --help` names.
+
+    under: a program that runs it.
+    """
+    command = [*under, sys.executable, "-m", "tests.support.scripted_relay", "--log", str(log), *options]
     with subprocess.Popen(command, env=environment({}), cwd=ROOT, stdout=subprocess.PIPE, text=True) as relay:
         assert relay.stdout is not None
         try:
