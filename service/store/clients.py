@@ -13,7 +13,8 @@ import sqlalchemy as sa
 from service.domain.finding import found_by
 from service.errors import BadInput, NotFound
 from service.store import client_words
-from service.store.tables import clients, suppressions, treatments
+from service.store.outbox import after_marks
+from service.store.tables import clients, emails, suppressions, treatments
 
 #: Whether this client's address is suppressed at its clinic.
 is_suppressed = (
@@ -180,14 +181,20 @@ class Dead:
 
 
 def suppress(connection: sa.Connection, dead: Dead, now: datetime) -> datetime:
-    """Since when this address is not written to: from now on, if it still was."""
+    """Since when this address is not written to: from now on, if it still was.
+
+    Call under the locks of all clients who have it: a mark that was under way has been waited for, and came before.
+    """
     same = (suppressions.c.clinic_id == dead.clinic_id) & (suppressions.c.email_folded == dead.folded)
     active = sa.select(suppressions.c.created_at).where(same, suppressions.c.lifted_at.is_(None))
     known: datetime | None = connection.execute(active).scalar_one_or_none()
-    if known is None:
-        row = {"clinic_id": dead.clinic_id, "email_folded": dead.folded, "reason": dead.reason}
-        connection.execute(sa.insert(suppressions), {**row, "email_id": dead.email_id, "created_at": now})
-    return known or now
+    if known is not None:
+        return known
+    whose = sa.select(clients.c.id).where(clients.c.clinic_id == dead.clinic_id, clients.c.email_folded == dead.folded)
+    since = after_marks(connection, emails.c.client_id.in_(whose), now)
+    row = {"clinic_id": dead.clinic_id, "email_folded": dead.folded, "reason": dead.reason}
+    connection.execute(sa.insert(suppressions), {**row, "email_id": dead.email_id, "created_at": since})
+    return since
 
 
 def names(connection: sa.Connection, clinic_id: int, ids: Collection[int]) -> dict[int, str]:

@@ -17,6 +17,7 @@ from service.domain.reminder import FINAL, OPEN, Reason, State
 from service.domain.schedule import instant, local_day
 from service.store import audit
 from service.store.clinics import every
+from service.store.spacing import too_close
 from service.store.tables import Kind, attempts, calls, clients, emails, suppressions, treatments
 
 SHOWN = 20
@@ -90,6 +91,10 @@ def _to_a_dead_address(connection: sa.Connection, _: datetime) -> Sequence[int]:
     return [row.id for row in rows if fold_address(json.loads(row.facts).get("to_address", "")) == row.email_folded][
         :SHOWN
     ]
+
+
+def _too_close(connection: sa.Connection, _: datetime) -> Sequence[int]:
+    return too_close(connection, SHOWN)
 
 
 def _without_a_mark() -> Query:
@@ -219,6 +224,7 @@ PROMISES: tuple[Promise, ...] = (
     Promise("P1 window", "Sent only between its hour and the end of its shelf life", _ids(_outside_its_window())),
     Promise("P1 wishes", "Nothing sent after a stop, an erasure or a cancellation", _ids(_against_a_wish())),
     Promise("P1 address", "Nothing sent to an address that is known to be dead", _to_a_dead_address),
+    Promise("gap", "At least 12 hours between two reminders of one client", _too_close),
     Promise("P2 copies", "At most one repeat of an e-mail in doubt", _ids(_too_many_copies())),
     Promise("P2 listed", "Every possible repeat is listed as in doubt", _ids(_doubt_not_listed())),
     Promise("P3 states", "Every e-mail is in one of the known states", _ids(_no_known_state())),

@@ -58,13 +58,18 @@ def site(folder: Path, now: str = NOW, story: Callable[[World, str], None] = fil
     migrate(store)
     world = make_world(store, folder, public_url=settings.get("public_url"))
     staff = {role: staff_member(world, role, now=now) for role in Role}
-    with ThreadPoolExecutor(1) as aside:  # a browser's own loop of events runs in this thread
-        aside.submit(story, world, now).result()
+    aside(story, world, now)
     try:
         with served(folder, now, **settings) as url:
             yield Site(url, world, staff)
     finally:
         store.close()
+
+
+def aside(work: Callable[..., object], *given: object) -> None:
+    """Do something that has a loop of events of its own: in this thread a browser's may be running."""
+    with ThreadPoolExecutor(1) as other:
+        other.submit(work, *given).result()
 
 
 @contextmanager

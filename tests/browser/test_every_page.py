@@ -13,8 +13,8 @@ from service.actions.answer import CHECK_IN, TODAY
 from service.store.tables import Role
 from tests.browser import story
 from tests.browser.looking import Windows, check, serious, sideways
-from tests.browser.places import CLIENT_PAGES, OTHERS, PARTS, PATHS, prepare, role_for
 from tests.browser.person import answer_all
+from tests.browser.places import CLIENT_PAGES, OTHERS, PARTS, PATHS, prepare, role_for
 from tests.browser.site import PHONE, Site, open_page
 from tests.browser.story import Ids
 

@@ -1,8 +1,7 @@
-"""What people at the desk come to do, from the first key to the last: register, treat again, find out, get started."""
+"""What reception does all day, from the first key to the last: register, treat again, mend an address."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,15 +9,13 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from service.actions.clinic_setup import change_clinic
-from service.store.tables import Role, clients, emails
+from service.store.tables import clients, emails
 from tests.browser.person import Keyboard
-from tests.browser.site import Site, open_page, served, site
+from tests.browser.site import Site, open_page, site
 from tests.browser.story import REFUSED, fill
-from tests.support.desk import PASSWORD
-from tests.support.processes import Program
 from tests.support.relay_script import recipients
 from tests.support.scripted_relay import ScriptedRelay
-from tests.support.world import NORTHGATE, World
+from tests.support.world import World
 
 PLAN = ("Sat 21 Nov, 10:00", "Mon 23 Nov, 10:00", "Mon 30 Nov, 10:00")
 #: What reception presses to register somebody, besides what that person tells her.

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import astuple
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from tests.faults.judging import BrokenError, Case, Tally, make_case, table
 
@@ -61,3 +65,48 @@ def case_of(database_url: str, tmp_path: Path) -> Iterator[Callable[..., Case]]:
     for case in made:
         with case.program:
             case.store.close()
+
+
+@dataclass(frozen=True)
+class Fresh:
+    """An empty migrated database and a folder, thrown away together."""
+
+    url: str
+    folder: Path
+
+
+@pytest.fixture
+def fresh(
+    database_url: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> Callable[[], AbstractContextManager[Fresh]]:
+    """Makes as many databases like the test's own as a test wants."""
+    is_sqlite = database_url.startswith("sqlite")
+    server: sa.URL = sa.make_url(database_url) if is_sqlite else request.getfixturevalue("postgres_url")
+
+    @contextmanager
+    def make() -> Iterator[Fresh]:
+        name = f"fresh_{uuid.uuid4().hex[:12]}"
+        folder = tmp_path / name
+        folder.mkdir()
+        try:
+            if is_sqlite:
+                shutil.copy(database_url.removeprefix("sqlite:///"), folder / "aftercare.db")
+                yield Fresh(f"sqlite:///{folder}/aftercare.db", folder)
+                return
+            own = sa.make_url(database_url)
+            _administer(server, f'CREATE DATABASE "{name}" TEMPLATE "{own.database}" STRATEGY wal_log')
+            try:
+                yield Fresh(own.set(database=name).render_as_string(hide_password=False), folder)
+            finally:
+                _administer(server, f'DROP DATABASE "{name}" WITH (FORCE)')
+        finally:
+            shutil.rmtree(folder)
+
+    return make
+
+
+def _administer(server: sa.URL, statement: str) -> None:
+    engine = sa.create_engine(server, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(statement)
+    engine.dispose()

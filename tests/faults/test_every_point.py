@@ -1,28 +1,30 @@
-"""A worker killed at every point of a run of 20 mails: at each step the relay sees, and inside each commit."""
+"""A worker killed at every point of a run of 20 mails: at each step the relay sees, at each answer of PostgreSQL, and
+inside each commit of SQLite.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 import signal
 import threading
+from collections import Counter
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
 import pytest
 
-from service import wiring
-from service.clock import stopped_at
-from service.settings import Settings
-from service.wiring import Service
+from tests.faults.conftest import Fresh
 from tests.faults.judging import Case, Tally, make_case
+from tests.faults.working import rounds_at, worker_of
+from tests.support.database_line import DatabaseLine
 from tests.support.processes import PATIENCE, Process, kill_pid, wait_for
 from tests.support.relay_script import Action, Delay, Drop, Each, Read
 from tests.support.scripted_relay import ScriptedRelay
 
 Told = Callable[[str, Tally], None]
+Freshly = Callable[[], AbstractContextManager[Fresh]]
 MAILS = 20
 NOTHING = Tally(0, 0, 0, 0, 0)
 #: More than a run of 20 mails over four connections shows: connect, EHLO, five steps a mail, QUIT.
@@ -69,23 +71,16 @@ class Killer:
 
 def recover(case: Case, relay_port: int) -> None:
     """What the next rounds do, at once and when rows in doubt may be repeated; in this process, for speed."""
-    names = Settings.model_fields
-    given = {name: value for name, value in case.program.settings.items() if name in names}
-    settings = Settings(**(given | {"relay_port": relay_port}))  # type: ignore[arg-type]
-    service = Service(settings, case.store)
-    address = wiring.relay_address(settings)
-    assert address is not None
     for minutes in (0, 31):
         if not case.store.is_sqlite:
-            wait_for(case.leases_are_over, "the end of the dead worker's lease")
-        clock = stopped_at(wiring.read_instant(case.at(minutes)))
-        asyncio.run(wiring.delivery(service, lambda _: address, f"rescuer{minutes}").until_idle(clock))
+            case.let_leases_end()
+        rounds_at(worker_of(case, relay_port=str(relay_port)), case, (minutes,))
 
 
-def killed_run(folder: Path, killer: Killer) -> Tally:
-    """One run of 20 mails in `folder`, killed at one step, and its recovery."""
+def killed_run(made: Fresh, killer: Killer) -> Tally:
+    """One run of 20 mails, killed at one step, and its recovery."""
     with ScriptedRelay(killer) as relay:
-        case = killer.case = make_case(f"sqlite:///{folder}/aftercare.db", folder, MAILS, relay.port)
+        case = killer.case = make_case(made.url, made.folder, MAILS, relay.port)
         relay.log_file = case.log
         relay._file = case.log.open("a", encoding="utf-8")  # the log's place is known only with the case
         with case.program:
@@ -105,49 +100,74 @@ def killed_run(folder: Path, killer: Killer) -> Tally:
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", ["heard", "answered", "half"])
 def test_a_kill_at_every_step_that_the_relay_sees(
-    sqlite_template: Path, tmp_path: Path, told: Told, moment: Literal["heard", "answered", "half"]
+    fresh: Freshly, told: Told, database_url: str, moment: Literal["heard", "answered", "half"]
 ) -> None:
-    total, struck, nth = NOTHING, [], 1
-    while nth < MOST_STEPS:
-        folder = tmp_path / str(nth)
-        folder.mkdir()
-        shutil.copy(sqlite_template, folder / "aftercare.db")
+    kind = database_url.partition(":")[0]
+    # What the relay sees does not depend on the database: on the slower one every third step is enough.
+    total, struck, step = NOTHING, [], 1 if kind == "sqlite" else 3
+    for nth in range(1, MOST_STEPS, step):
         killer = Killer(nth, moment)
-        tally = killed_run(folder, killer)
-        shutil.rmtree(folder)
-        total += tally
+        with fresh() as made:
+            total += killed_run(made, killer)
         if not killer.struck:
             break
         struck.append(killer.struck)
-        nth += 1
     assert total.sent == total.planned
-    assert len(struck) >= MAILS
-    if moment != "half":
+    assert len(struck) >= MAILS // step
+    if moment != "half" and step == 1:
         assert {"connect", "ehlo", "mail", "rcpt", "data", "body", "dot", "quit"} <= set(struck)
-    told(f"kill at step n = 1 … {len(struck)} of 20 mails, {moment}", total)
+    told(f"kill at step n = 1, {1 + step} … {nth - step} of 20 mails, {moment}, {kind}", total)
+
+
+#: A run of 20 mails asks PostgreSQL this often, at least; so many parts may run beside each other.
+LEAST_QUESTIONS, PARTS = 150, 4
 
 
 @pytest.mark.slow
-def test_a_kill_in_every_commit(sqlite_template: Path, tmp_path: Path, told: Told) -> None:
+@pytest.mark.parametrize("part", range(PARTS))
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_kill_at_every_question_that_postgresql_has_just_answered(fresh: Freshly, told: Told, part: int) -> None:
+    total, struck, nth = NOTHING, Counter[bool](), 1 + part
+    while True:
+        with fresh() as made, ScriptedRelay(log_file=made.folder / "relay.jsonl") as relay:
+            case = make_case(made.url, made.folder, MAILS, relay.port, relay_connections="1")
+            with case.program, DatabaseLine(case.store.url, nth, lambda: kill_pid(worker.pid)) as line:  # noqa: B023
+                worker = case.program.start("tick", "--until-idle", "--now", case.at(), database_url=line.url)
+                worker.ended()
+                relay.wait_until_alone()
+                recover(case, relay.port)
+                total += case.judge(check=nth % 20 == 1)
+            case.store.close()
+        if not line.struck:
+            break
+        struck[b"COMMIT" in line.struck] += 1
+        nth += PARTS
+    assert struck.total() > LEAST_QUESTIONS // PARTS
+    assert struck[True] > MAILS // PARTS
+    assert total.sent == total.planned
+    words = f"kill at PostgreSQL's n-th answer, n = {1 + part}, {1 + part + PARTS} … {nth - PARTS}"
+    told(f"{words}, {struck[True]} of them commits", total)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_kill_in_every_commit(fresh: Freshly, told: Told) -> None:
     strace = shutil.which("strace")
     assert strace, "this run needs strace (Debian: apt-get install strace)"
     total, nth = NOTHING, 0
     while True:
         nth += 1
-        folder = tmp_path / str(nth)
-        folder.mkdir()
-        shutil.copy(sqlite_template, folder / "aftercare.db")
-        with ScriptedRelay(log_file=folder / "relay.jsonl") as relay:
-            case = make_case(f"sqlite:///{folder}/aftercare.db", folder, MAILS, relay.port, relay_connections="1")
+        with fresh() as made, ScriptedRelay(log_file=made.folder / "relay.jsonl") as relay:
+            case = make_case(made.url, made.folder, MAILS, relay.port, relay_connections="1")
             with case.program:
                 rule = f"inject=fdatasync:signal=SIGKILL:when={nth}"
-                under = (strace, "-f", "-qq", "-o", str(folder / "strace"), "-e", "trace=fdatasync", "-e", rule)
+                log = str(made.folder / "strace")
+                under = (strace, "-f", "-qq", "-o", log, "-e", "trace=fdatasync", "-e", rule)
                 status = case.program.start("tick", "--until-idle", "--now", case.at(), under=under).ended()
                 relay.wait_until_alone()
                 recover(case, relay.port)
                 total += case.judge(check=nth % 10 == 1)
             case.store.close()
-        shutil.rmtree(folder)
         if status == 0:
             break
         assert status in (-signal.SIGKILL, 128 + signal.SIGKILL), f"kill {nth}: ended with {status}"

@@ -2,18 +2,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
+from service.domain.reminder import State
 from service.errors import BadInput, NotFound
 from service.store import clients
 from service.store.clinics import Clinic
 from service.store.engine import Store
 from service.store.tables import suppressions
-from tests.support.builders import DUE, build_client, build_clinic, build_treatment, wait_until_somebody_waits
+from tests.support.builders import (
+    DUE,
+    build_client,
+    build_clinic,
+    build_email,
+    build_treatment,
+    wait_until_somebody_waits,
+)
 
 
 @pytest.fixture
@@ -155,6 +163,20 @@ def test_the_same_treatment_twice_is_refused_until_the_first_is_cancelled(store:
     with store.write() as connection:
         clients.change_treatment(connection, first, {"cancelled_at": DUE})
         build_treatment(connection, clinic, client_id)
+
+
+def test_an_address_is_dead_since_after_the_marks_that_were_under_way(
+    connection: sa.Connection, clinic: Clinic
+) -> None:
+    """Whoever ends an address waits for the clients' locks, and for a mark that holds them."""
+    later = DUE + timedelta(seconds=2)
+    twin = build_client(connection, clinic, "twin", email_folded="sam@example.com")
+    build_email(connection, clinic, twin, state=State.SENT, marked_at=later)
+    dead = clients.Dead(clinic.id, "sam@example.com", "no such person")
+    assert clients.suppress(connection, dead, DUE) == later
+    assert clients.suppress(connection, dead, DUE + timedelta(hours=1)) == later
+    alone = clients.Dead(clinic.id, "lou@example.com", "no such person")
+    assert clients.suppress(connection, alone, DUE) == DUE
 
 
 def test_an_address_is_suppressed_in_its_clinic_until_lifted(connection: sa.Connection, clinic: Clinic) -> None:

@@ -118,6 +118,15 @@ def test_a_promise_broken_by_hand_is_red_and_no_other(
     assert broken(world) == {name: ids}
 
 
+def test_a_reminder_too_soon_after_another_one_is_red(world: World) -> None:
+    soon = "due_at = :before, not_before = :before, marked_at = :soon, sent_at = :soon, ended_at = :soon, attempts = 1"
+    statements = (_SET.format(NEXT, f"state = 'sent', {soon}"), _ATTEMPT.format(NEXT, "sent"))
+    by_hand(world, *statements, before=BEFORE, after=AFTER, soon=at("2026-11-21 21:59"))
+    assert broken(world) == {"gap": [NEXT]}
+    by_hand(world, _SET.format(NEXT, "marked_at = :soon"), soon=at("2026-11-21 22:00"))
+    assert broken(world) == {}
+
+
 def test_one_mark_told_by_the_rescue_and_by_its_worker_is_one_copy(world: World) -> None:
     by_hand(world, _ATTEMPT.format(SENT, "worker_lost"), _ATTEMPT.format(SENT, "sent"), before=BEFORE, after=AFTER)
     assert broken(world) == {}

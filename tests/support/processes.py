@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -145,11 +146,12 @@ def environment(settings: Mapping[str, str]) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Copy:
-    """One accepted message, as the relay's log has it."""
+    """One accepted message, as the relay's log has it. at: when its dot was taken."""
 
     address: str
     message_id: str
     data: str
+    at: datetime
 
 
 def accepted(log: Path) -> list[Copy]:
@@ -159,14 +161,36 @@ def accepted(log: Path) -> list[Copy]:
         if line.endswith("\n"):
             row: dict[str, Any] = json.loads(line)
             assert len(row["rcpt_to"]) == 1, "one message, one recipient"
-            copies.append(Copy(row["rcpt_to"][0], row["message_id"], row["data"]))
+            at = datetime.fromisoformat(row["at"])
+            copies.append(Copy(row["rcpt_to"][0], row["message_id"], row["data"], at))
     return copies
 
 
+@dataclass
+class Lines:
+    """How many whole lines a growing file has; each look reads only what is new."""
+
+    path: Path
+    number: int = 0
+    _read: int = 0
+
+    def count(self) -> int:
+        if self.path.exists():
+            with self.path.open("rb") as file:
+                file.seek(self._read)
+                new = file.read()
+            self._read += len(new)
+            self.number += new.count(b"\n")
+        return self.number
+
+
 @contextmanager
-def relay_process(log: Path, *options: str) -> Iterator[int]:
-    """The scripted relay as a program; its port. Options as `python -m tests.support.scripted_relay --help` names."""
-    command = [sys.executable, "-m", "tests.support.scripted_relay", "--log", str(log), *options]
+def relay_process(log: Path, *options: str, under: tuple[str, ...] = ()) -> Iterator[int]:
+    """The scripted relay as a program; its port. Options as `python -m tests.support.scripted_relay --help` names.
+
+    under: a program that runs it.
+    """
+    command = [*under, sys.executable, "-m", "tests.support.scripted_relay", "--log", str(log), *options]
     with subprocess.Popen(command, env=environment({}), cwd=ROOT, stdout=subprocess.PIPE, text=True) as relay:
         assert relay.stdout is not None
         try:

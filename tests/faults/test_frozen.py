@@ -1,8 +1,7 @@
-"""Two workers on one database while one is killed, again and again, or frozen past its lease and woken."""
+"""Two workers on one database while one is frozen past its lease and woken: a late 250 counts, nobody gets a third."""
 
 from __future__ import annotations
 
-import random
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -13,32 +12,8 @@ from tests.faults.conftest import SHORT_LEASE
 from tests.faults.judging import Case, Tally, make_case
 from tests.support.processes import relay_process, wait_for
 
-Cases = Callable[..., Case]
 Told = Callable[[str, Tally], None]
-KILLS = 50
 on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-
-
-@pytest.mark.slow
-def test_50_random_kills_of_two_workers(case_of: Cases, tmp_path: Path, told: Told, database_url: str) -> None:
-    chance = random.Random(20261121)
-    with relay_process(tmp_path / "relay.jsonl", "--delay-dot", "0.2") as port:
-        case = case_of(500, port, relay_connections="2", tick_seconds="0.2")
-        with case.program:
-            workers = [case.program.start("worker"), case.program.start("worker")]
-            for _ in range(KILLS):
-                target = min(len(case.copies()) + chance.randint(1, 9), 480)
-                wait_for(lambda enough=target: len(case.copies()) >= enough, "progress")  # type: ignore[misc]
-                which = chance.randrange(2)
-                workers[which].kill()
-                workers[which] = case.program.start("worker")
-            wait_for(lambda: set(case.states()) <= {"sent", "in_doubt"}, "the last row")
-            for worker in workers:
-                worker.stop()
-            case.program.tick(case.at(45))
-        tally = case.judge()
-    assert tally.sent == 500
-    told(f"{KILLS} random kills of 2 workers, {database_url.partition(':')[0]}", tally)
 
 
 def frozen_while_sending(case: Case, sent: int) -> Callable[[], None]:
