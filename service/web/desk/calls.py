@@ -6,6 +6,7 @@ from service.actions import calls as act
 from service.actions.calls import OUTCOMES, Closing
 from service.errors import BadInput
 from service.store import calls
+from service.web.desk.forms import sentence
 from service.web.desk.visit import Answer, Go, Page, Route, Visit
 
 SHOWN = 100
@@ -46,7 +47,7 @@ def _close(visit: Visit) -> Answer:
         with visit.store.write() as connection:
             act.close(connection, visit.clinic, visit.id("call_id"), Closing(outcome, note), visit.who)
     except BadInput as error:
-        return _shown(visit, f"{error.message.capitalize()}. {error.next_step or ''}")
+        return _shown(visit, sentence(error))
     return Go("/calls?done=again" if outcome == act.NO_ANSWER else "/calls?done=closed")
 
 

@@ -18,6 +18,7 @@ from service.errors import BadInput, BadText, NotAllowed
 from service.mail.relay import Parcel
 from service.store import texts
 from service.store.texts import TextVersion
+from service.web.desk.forms import sentence
 from service.web.desk.visit import Answer, Frame, Go, Page, Route, Visit
 
 REVIEW_AFTER = timedelta(days=365)
@@ -134,7 +135,7 @@ def _save(visit: Visit) -> Answer:
             edited = (_key(version), source)
             saved = words.save(connection, visit.service.catalogue, visit.clinic, edited, visit.who)
     except BadText as error:
-        return _shown(visit, f"This cannot be saved: {error.message}. {error.next_step or ''}", 400)
+        return _shown(visit, f"This cannot be saved: {sentence(error)}", 400)
     return Go(f"/texts/{saved.id}?done=saved")
 
 
@@ -153,7 +154,7 @@ def _approve(visit: Visit) -> Answer:
             signed = (_key(version), approval)
             words.approve(connection, visit.service.catalogue, visit.clinic, signed, visit.who)
     except (BadInput, NotAllowed) as error:
-        return _shown(visit, f"{error.message}. {error.next_step or ''}", 400)
+        return _shown(visit, sentence(error), 400)
     return Go(f"/texts/{version.id}?done=approved")
 
 
