@@ -235,9 +235,10 @@ class Dialogue(asyncio.Protocol):
                 self._timer.cancel()
             self._timer = self._loop.call_at(self._deadline, self._ring)
 
-    def _ring(self) -> None:
-        self._timer = None
-        if self._loop.time() >= self._deadline:
+    def _ring(self, looked: bool = False) -> None:
+        self._timer, now = None, self._loop.time()
+        if now >= self._deadline and looked:
             self._lose(TIMED_OUT)
         elif self._deadline < math.inf:
-            self._timer = self._loop.call_at(self._deadline, self._ring)
+            # Late: once more, when what came has been read. A process that stood still may not have looked since.
+            self._timer = self._loop.call_at(max(now, self._deadline), self._ring, now >= self._deadline)

@@ -104,7 +104,7 @@ class Conversation:
     def _beyond(self, parcel: Parcel) -> Heard | None:
         """What the relay has said in advance that it cannot take, in the codes it would use."""
         if 0 < self._largest < len(parcel.message):
-            return Heard(Stage.DATA, 552, "5.3.4 larger than the relay takes")
+            return Heard(Stage.MAIL, 552, "5.3.4 the relay takes only smaller messages")
         if not self._utf8 and not parcel.mail_from.isascii():
             return Heard(Stage.MAIL, 553, "5.6.7 the relay takes no address with such letters")
         if not self._utf8 and not parcel.rcpt_to.isascii():

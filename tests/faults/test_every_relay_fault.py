@@ -122,7 +122,7 @@ def faults() -> list[Fault]:
         Fault("refuses by recipient", by_recipient, settled=True, spends=True),
         Fault("has no PIPELINING and is slow", lambda: at("rcpt", Delay(0.02)), relay={"pipelining": False}),
         Fault("has no PIPELINING and drops", nth("dot", Drop()), doubt=True, relay={"pipelining": False}),
-        Fault("takes only 1,000 bytes", first_of, settled=True, relay={"size": 1000}),
+        Fault("takes only 1,000 bytes for a while", first_of, relay={"size": 1000}),
     ]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from tests.faults.conftest import SHORT_LEASE
 from tests.faults.judging import Case, Tally, make_case
@@ -14,6 +15,33 @@ from tests.support.processes import relay_process, wait_for
 
 Told = Callable[[str, Tally], None]
 on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+
+
+_BUSY = sa.text(
+    "SELECT count(*) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND pid <> pg_backend_pid() AND state <> 'idle'"
+)
+
+
+def marked(case: Case) -> set[str]:
+    return {row.message_id for row in case.rows() if row.state == "sending"}
+
+
+def replies_are_on_their_way(case: Case) -> bool:
+    """Whether the relay has taken every message that a frozen worker has marked, at least one, and all its transactions
+    have ended.
+
+    A mark may be committed before its worker has heard so and written the message: frozen there it has said nothing, and
+    when it wakes its time for that is over. Frozen in a transaction it keeps its locks until the server loses patience.
+    """
+    said = marked(case)
+    try:
+        wait_for(lambda: said <= {copy.message_id for copy in case.copies()}, "what it had said", seconds=0.5)
+    except AssertionError:
+        return False
+    with case.store.read() as connection:
+        is_busy = connection.execute(_BUSY).scalar_one()
+    return bool(said) and not is_busy and marked(case) == said
 
 
 def frozen_while_sending(case: Case, sent: int) -> Callable[[], None]:
@@ -24,7 +52,7 @@ def frozen_while_sending(case: Case, sent: int) -> Callable[[], None]:
         if len(case.copies()) < sent:
             return False
         worker.freeze()
-        if case.states()["sending"]:
+        if replies_are_on_their_way(case):
             return True
         worker.send(signal.SIGCONT)
         return False

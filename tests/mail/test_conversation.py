@@ -1,5 +1,9 @@
 """Trouble at every step of a real conversation: what was heard, what was sent, what was not."""
 
+import asyncio
+import selectors
+import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -23,6 +27,7 @@ from tests.support.relay_talk import (
 from tests.support.scripted_relay import (
     AcceptAndDrop,
     Action,
+    Delay,
     Drip,
     Drop,
     Each,
@@ -221,3 +226,37 @@ def test_closing_twice_is_harmless() -> None:
 
     with ScriptedRelay() as relay:
         run(work())
+
+
+class Standing(selectors.DefaultSelector):
+    """With `until` set, the process looks at its sockets and then stands still until that is true, as if frozen there."""
+
+    until: Callable[[], bool] | None = None
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if self.until is None:
+            return super().select(timeout)
+        until, self.until = self.until, None
+        found = super().select(0)
+        while not until():
+            time.sleep(0.001)
+        return found
+
+
+def test_a_process_that_stood_still_past_the_limit_hears_the_reply_that_came_meanwhile() -> None:
+    standing = Standing()
+    relay = ScriptedRelay(at("dot", Delay(0.2)))
+
+    async def work() -> Heard:
+        conversation = await Conversation.open(hasty_once_connected(address_of(relay)))
+        saying = asyncio.create_task(conversation.send(PARCEL, Marks()))
+        while not relay.counts["dot"]:  # noqa: ASYNC110 - another thread counts
+            await asyncio.sleep(0)
+        over = time.monotonic() + 2 * SHORT
+        standing.until = lambda: bool(relay.log) and time.monotonic() > over
+        heard = await saying
+        await conversation.close()
+        return heard
+
+    with relay, asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(standing)) as runner:
+        assert runner.run(work()).code == 250

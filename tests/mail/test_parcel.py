@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.domain.replies import Heard, Kind, Stage, classify
+from service.domain.replies import Heard, Kind, Scope, Stage, Verdict, classify
 from service.mail.parcel import Parcel
 from tests.support.relay_talk import EITHER_WAY, MESSAGE, PARCEL, address_of, run, talk
 from tests.support.scripted_relay import Drop, Each, Garbage, Reply, Reset, ScriptedRelay, at
@@ -104,7 +104,8 @@ def test_a_message_larger_than_announced_is_not_sent_and_the_next_one_is() -> No
     large = replace(PARCEL, message=MESSAGE + b"x\r\n" * 100)
     with ScriptedRelay(size=len(MESSAGE)) as relay:
         heard = run(talk(address_of(relay), large, PARCEL))
-    assert heard[0] == Heard(Stage.DATA, 552, "5.3.4 larger than the relay takes")
+    assert heard[0] == Heard(Stage.MAIL, 552, "5.3.4 the relay takes only smaller messages")
+    assert classify(heard[0]) == Verdict(Kind.CONFIGURATION, Scope.RELAY)  # whose letters are all about as long
     assert heard[1].code == 250
     assert relay.counts["mail"] == 1
 
