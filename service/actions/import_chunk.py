@@ -78,11 +78,11 @@ class ChunkWriter:
 
     def take(self, rows: Sequence[GoodRow]) -> Written:
         """Decide about each row as if those before it were stored, then store what is new."""
-        people = People(bulk.find_clients(self._connection, self._clinic.id, wanted(rows)))
+        persons = [person_of(row) for row in rows]
+        people = People(bulk.find_clients(self._connection, self._clinic.id, wanted(rows, persons)))
         faults: list[RowError] = []
         fresh = _Fresh([], [])
-        for row in rows:
-            person = person_of(row)
+        for row, person in zip(rows, persons, strict=True):
             client = people.find(row.client_ref, person)
             fault = self._fault(row, client, person)
             if fault:

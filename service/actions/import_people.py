@@ -27,9 +27,10 @@ def person_of(row: GoodRow) -> Person:
     return fold_address(row.email), fold_name(row.name)
 
 
-def wanted(rows: Sequence[GoodRow]) -> Wanted:
+def wanted(rows: Sequence[GoodRow], persons: Iterable[Person] | None = None) -> Wanted:
     """Whom to look for in the database to know which of these rows are of known clients."""
-    return Wanted({person_of(row) for row in rows}, {row.client_ref for row in rows if row.client_ref})
+    people = set(map(person_of, rows) if persons is None else persons)
+    return Wanted(people, {row.client_ref for row in rows if row.client_ref})
 
 
 class People:

@@ -83,8 +83,7 @@ def of_sample(catalogue: Catalogue, protocol: FollowUpProtocol, step: str, langu
         fix = f"Languages: {known}. Add its file for another."
         raise NotFound(f"there is no {protocol.key}/{name} in that language", field="language", next_step=fix)
     compiled = catalogue.compile(protocol.key, name, language)
-    entries = plan(protocol, SAMPLE_TREATED_ON, SAMPLE_CLINIC.time, row.planned_at)
-    around = _around(row, ((entry.due_at, entry.state) for entry in entries), SAMPLE_CLINIC)
+    around = _around(row, _planned(protocol, row, SAMPLE_CLINIC), SAMPLE_CLINIC)
     return _written(
         Writer(Signer([_SAMPLE_KEY])),
         row,
@@ -130,7 +129,8 @@ def of_words(connection: sa.Connection, desk: Desk, wanted: Wanted, compiled: Co
 def _of_row(connection: sa.Connection, desk: Desk, row: ClaimedEmail, said: tuple[FollowUpProtocol, Words]) -> Written:
     protocol, words = said
     steps = outbox.neighbours(connection, [row.treatment_id or 0]).get(row.treatment_id or 0, [])
-    around = _around(row, ((due, state) for _, state, due in steps), desk.clinic)
+    known = [(due, state) for _, state, due in steps] or _planned(protocol, row, desk.clinic)
+    around = _around(row, known, desk.clinic)
     return _written(desk.writer, row, desk.clinic, protocol, (words, around))
 
 
@@ -210,6 +210,13 @@ def _day_of(protocol: FollowUpProtocol, step_key: str) -> tuple[int, str]:
     keys = [step.key for step in protocol.steps] + (["catch-up"] if protocol.catch_up else [])
     known = ", ".join([*keys, *(one.text for one in protocol.today)])
     raise BadInput(f"{protocol.key} has no step {step_key[:40]!r}", field="step", next_step=f"Steps: {known}.")
+
+
+def _planned(protocol: FollowUpProtocol, row: ClaimedEmail, clinic: Clinic) -> list[tuple[datetime, str]]:
+    """The steps around a row that is made up, as they would have been planned."""
+    if row.treated_on is None:
+        return []
+    return [(one.due_at, one.state) for one in plan(protocol, row.treated_on, clinic.time, row.planned_at)]
 
 
 def _around(row: ClaimedEmail, steps: Iterable[tuple[datetime, str]], clinic: Clinic) -> Around:

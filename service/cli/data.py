@@ -45,6 +45,8 @@ def import_command(
             given["protocol"] = find_protocol(catalogue, given["protocol"]).key
         rows = read_rows(file, CsvOptions(local_day(desk.now, desk.clinic.zone), titles, **given))
         job = ImportJob(desk.clinic, catalogue.protocols, desk.who)
+        # What is loaded stays: each of its full rounds would look through all of that again.
+        gc.freeze()
         with _progress() as progress:
             report = import_file(desk.service.store, rows, job, dry_run=dry_run, progress=progress)
     if json_:

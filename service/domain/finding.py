@@ -9,7 +9,6 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from datetime import date
-from functools import lru_cache
 
 from service.domain.persons import fold_address, fold_name
 
@@ -56,18 +55,20 @@ def found_by(name: str, phone: str) -> list[str]:
     return [*_name_words(name), *numbers]
 
 
-@lru_cache(maxsize=4096)
-def _name_words(name: str) -> tuple[str, ...]:
+def _name_words(name: str) -> list[str]:
     """Each once. A name without spaces is found by every end of it, O'Neill also by what follows the apostrophe."""
     words: list[str] = []
     for piece in _BETWEEN.split(fold_word(name)):
+        if piece.isascii() and piece.isalnum():
+            words.append(piece)
+            continue
         parts = _APOSTROPHES.split(piece)
         words.append("".join(parts))
         if len(parts) > 1:
             words += [part for part in parts[1:] if len(part) > 1]
         elif len(piece) <= _LONGEST_WITHOUT_SPACES and _WITHOUT_SPACES.fullmatch(piece):
             words += [piece[start:] for start in range(1, len(piece))]
-    return tuple(dict.fromkeys(word[:WORD_LIMIT] for word in words if word))
+    return list(dict.fromkeys([word[:WORD_LIMIT] for word in words if word]))
 
 
 def phone_digits(phone: str) -> str:
@@ -77,9 +78,9 @@ def phone_digits(phone: str) -> str:
 
 @dataclass(frozen=True)
 class Sought:
-    """What a search may mean. words: folded beginnings, all wanted. address: folded beginning of one; digits: of a
+    """What a search may mean; empty: not meant. words: folded beginnings, all of them wanted.
 
-    phone number, or its last ones; on: a day of treatment. Empty: not meant.
+    address: the folded beginning of one. digits: of a phone number, the first or the last. on: a day of treatment.
     """
 
     words: tuple[str, ...] = ()

@@ -106,11 +106,15 @@ def fold_name(name: str) -> str:
     if name.isascii():
         return " ".join(name.lower().split())  # the same, and most of an import
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold()).replace("’", "'")
-    return " ".join("".join(c for c in folded if unicodedata.category(c) != "Cf").split())
+    if not folded.isprintable():  # nothing that shows is an invisible sign
+        folded = "".join(c for c in folded if unicodedata.category(c) != "Cf")
+    return " ".join(folded.split())
 
 
 def fold_address(address: str) -> str:
     """The address for matching only: hardly any mail server tells Sam@ from sam@, and two rows a person are worse."""
+    if address.isascii():
+        return address.lower().strip()
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", address).casefold()).strip()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
@@ -12,9 +11,10 @@ from playwright.sync_api import Browser, sync_playwright
 from tests.browser.site import CHROMIUM, Site, launch, site
 
 
-@pytest.fixture(scope="session")
+# For one file, not for the session: while it is open an event loop runs in this thread, where other tests start theirs.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """One browser process for all tests of a worker."""
+    """One browser process for the tests of a file."""
     if CHROMIUM is None:
         told = "no Chromium on this machine: install Debian's package chromium to test the pages in a browser"
         if os.environ.get("AFTERCARE_REQUIRE_BROWSER") == "1":
@@ -29,6 +29,5 @@ def chromium() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def clinic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """One installation for the tests of a file."""
-    folder: Path = tmp_path_factory.mktemp("site")
-    with site(folder) as served:
+    with site(tmp_path_factory.mktemp("site"), public_url="https://notes.northgate-clinic.org") as served:
         yield served

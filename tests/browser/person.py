@@ -49,6 +49,21 @@ class Keyboard:
             self.page.wait_for_selector("[autofocus]:focus")
 
 
+def fill_in(keys: Keyboard, name: str, address: str) -> None:
+    """Somebody new, treated today, down to the box that says they agreed."""
+    keys.say(name)
+    keys.press("Tab")
+    keys.say(address)
+    keys.tab_to("#phone")
+    keys.say("020 7946 0018")
+    keys.tab_to("#protocol")
+    keys.press("ArrowDown")
+    keys.tab_to("#adult")
+    keys.press("Space")
+    keys.tab_to("#agreed")
+    keys.press("Space")
+
+
 def answer_all(phone: Page, given: dict[str, str], most: int = 20) -> int:
     """Answer a check-in until there is advice: these options by question, else the clear one. How many taps it took."""
     taps = 0

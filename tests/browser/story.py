@@ -18,7 +18,7 @@ from service.store.tables import emails
 from service.store.uploads import Owner
 from tests.support.relay_script import Reply, recipients
 from tests.support.scripted_relay import ScriptedRelay
-from tests.support.world import World, at
+from tests.support.world import SMP, World, at
 
 #: Who, and how many days before the look they were treated.
 PEOPLE = (
@@ -82,11 +82,11 @@ def answer(world: World, number: int, answers: Answers, now: str) -> None:
 
 
 def approve_a_text(world: World, clinician: str, now: str) -> int:
-    """A clinician signs the first text, and somebody writes a newer draft of it. The draft's id."""
+    """A clinician signs the words of day 3, and somebody writes a newer draft of it. The draft's id."""
     clinic, catalogue, who = world.clinic, world.service.catalogue, world.who(now)
+    key = words.TextKey(SMP, "day-03", "en")
     with world.store.write() as connection:
-        first = texts.get(connection, clinic.id, 1)
-        key = words.TextKey(first.protocol, first.name, first.language)
+        first = texts.find(connection, clinic.id, key.as_dict())
         approval = Approval(clinician, date(2027, 11, 20))
         words.approve(connection, catalogue, clinic, (key, approval), who)
         source = texts.source(connection, first.id).replace("This note follows", "We write to you after")

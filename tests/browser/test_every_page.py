@@ -107,6 +107,18 @@ def test_the_pages_that_a_clients_buttons_lead_to(look: Look, phone: Page) -> No
     check(phone)
 
 
+def test_the_code_on_the_card_is_whole(look: Look) -> None:
+    """A QR code that is cut off at one side looks like one, and no camera reads it."""
+    page = look.windows.of(Role.OWNER)
+    for path in ("/clients/{client_id}/card", "/account/code"):
+        page.goto(look.clinic.url + look.ids.filled(path))
+        page.wait_for_selector("svg.qr")
+        drawn, shown = page.eval_on_selector(
+            "svg.qr", "(qr) => [qr.getBBox().x + qr.getBBox().width, qr.viewBox.baseVal.width]"
+        )
+        assert 20 < drawn <= shown
+
+
 def test_what_is_checked_here_would_be_found(look: Look) -> None:
     page = look.windows.of(Role.OWNER)
     page.goto(look.clinic.url)

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from service.actions.clinic_setup import change_clinic
 from service.store.tables import clients, emails
-from tests.browser.person import Keyboard
+from tests.browser.person import Keyboard, fill_in
 from tests.browser.site import Site, open_page, site
 from tests.browser.story import REFUSED, fill
 from tests.support.relay_script import recipients
@@ -47,21 +47,6 @@ def window(request: pytest.FixtureRequest, chromium: Browser, clinic: Site) -> I
 def scripts(page: Page) -> bool:
     """Whether this window runs the desk's scripts."""
     return bool(page.evaluate("typeof htmx !== 'undefined'"))
-
-
-def fill_in(keys: Keyboard, name: str, address: str) -> None:
-    """Somebody new, treated today, down to the box that says they agreed."""
-    keys.say(name)
-    keys.press("Tab")
-    keys.say(address)
-    keys.tab_to("#phone")
-    keys.say("020 7946 0018")
-    keys.tab_to("#protocol")
-    keys.press("ArrowDown")
-    keys.tab_to("#adult")
-    keys.press("Space")
-    keys.tab_to("#agreed")
-    keys.press("Space")
 
 
 def see_the_plan(page: Page) -> None:

@@ -9,4 +9,4 @@ from markupsafe import Markup
 def picture(words: str, says: str) -> Markup:
     """The QR code of a text. says: what it is, for those who cannot see it."""
     made = segno.make(words, error="m", micro=False)
-    return Markup(made.svg_inline(scale=5, border=4, light="#fff", dark="#000", svgclass="qr", title=says))  # noqa: S704
+    return Markup(made.svg_inline(border=4, omitsize=True, light="#fff", dark="#000", svgclass="qr", title=says))  # noqa: S704

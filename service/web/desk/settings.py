@@ -8,6 +8,7 @@ from zoneinfo import available_timezones
 
 from service.actions import clinic_setup, words
 from service.errors import BadInput
+from service.mail.language_names import own_name
 from service.store import staff
 from service.store.clinics import NEEDED, Clinic
 from service.store.tables import Role
@@ -105,7 +106,7 @@ def _typed(value: Any) -> str:
 def _shown(visit: Visit, values: Mapping[str, str], errors: list[tuple[str, str]]) -> Page:
     languages = sorted({*visit.service.catalogue.frames.languages, visit.clinic.language})
     said = {"form": CLINIC_FORM, "values": values, "errors": errors, "error": beside(errors)}
-    said |= {"languages": [(tag, tag) for tag in languages], "zones": sorted(available_timezones())}
+    said |= {"languages": [(tag, own_name(tag)) for tag in languages], "zones": sorted(available_timezones())}
     return Page("settings_clinic.html", said, 400 if errors else 200)
 
 

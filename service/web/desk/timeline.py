@@ -77,17 +77,20 @@ def is_lost(row: Any) -> bool:
 
 def tell(visit: Visit, known: Known) -> list[Entry]:
     """Everything, newest first."""
-    told = [*_registered(visit, known), *_planned(visit, known), *_called(known), *_answered(visit, known)]
+    told = [*_registered(visit, known), *_done(known), *_planned(visit, known), *_answered(visit, known)]
     for row in known.emails:
         told += _fate(row)
-    told += _called_off(known)
-    told += [
-        Entry(row["at"], *words, known.name(row["actor"]), _why(row))
-        for row in known.audit
-        if (words := deed_words(row["action"], json.loads(row["detail"]))) is not None
-    ]
+    told += [*_called_off(known), *_called(known)]
     # Of one instant, what came of it stands above what it came from.
     return [entry for _, entry in sorted(enumerate(told), key=lambda pair: (pair[1].at, pair[0]), reverse=True)]
+
+
+def _done(known: Known) -> Iterator[Entry]:
+    """What somebody changed."""
+    for row in known.audit:
+        words = deed_words(row["action"], json.loads(row["detail"]))
+        if words is not None:
+            yield Entry(row["at"], *words, known.name(row["actor"]), _why(row))
 
 
 def _why(row: Any) -> tuple[str, ...]:
