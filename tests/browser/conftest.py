@@ -6,9 +6,12 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.browser.site import CHROMIUM, Site, launch, site
+
+# Milliseconds: a busy machine needs more than the usual five seconds to show what is expected.
+expect.set_options(timeout=20_000)
 
 
 # For one file, not for the session: while it is open an event loop runs in this thread, where other tests start theirs.

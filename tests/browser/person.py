@@ -69,22 +69,28 @@ def answer_all(phone: Page, given: dict[str, str], most: int = 20) -> int:
     taps = 0
     while phone.locator(".advice").count() == 0:
         assert taps < most, "the questions do not end"
-        option = given.get(phone.locator("input[name=at]").get_attribute("value") or "", "")
-        box = phone.locator(f"input[type=checkbox][value='{option}']")
-        both = phone.locator("button.both")
-        if option and box.count():
-            box.check()
-            phone.click("button.go")
-            taps += 2
-            continue
-        if option:
-            phone.click(f"button.answer[value='{option}']")
-        elif both.count() and not _next_is_given(phone, given):
-            both.click()
-        else:
-            phone.locator("button.answer:not(.both)").first.click()
-        taps += 1
+        # The next page must be there before it is asked what it is.
+        with phone.expect_navigation():
+            taps += _answer(phone, given)
     return taps
+
+
+def _answer(phone: Page, given: dict[str, str]) -> int:
+    """Answer the question on this page. How many taps it took."""
+    option = given.get(phone.locator("input[name=at]").get_attribute("value") or "", "")
+    box = phone.locator(f"input[type=checkbox][value='{option}']")
+    both = phone.locator("button.both")
+    if option and box.count():
+        box.check()
+        phone.click("button.go")
+        return 2
+    if option:
+        phone.click(f"button.answer[value='{option}']")
+    elif both.count() and not _next_is_given(phone, given):
+        both.click()
+    else:
+        phone.locator("button.answer:not(.both)").first.click()
+    return 1
 
 
 def _next_is_given(phone: Page, given: dict[str, str]) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from service.actions.answer import CHECK_IN, TODAY
 from service.store.tables import Role
@@ -93,18 +93,26 @@ def test_the_pages_that_a_clients_buttons_lead_to(look: Look, phone: Page) -> No
     for given, kind in (({"q1": "breathing"}, "emergency"), ({"q2": "unwell"}, "urgent"), ({}, "normal")):
         phone.goto(check_in)
         answer_all(phone, given)
-        assert phone.locator(f".advice.{kind}").is_visible()
+        expect(phone.locator(f".advice.{kind}")).to_be_visible()
         check(phone)
     phone.goto(check_in)
     phone.click("button.go")
-    assert phone.locator(".missing").is_visible()
+    expect(phone.locator(".missing")).to_be_visible()
     check(phone)
     for letter, purpose in CLIENT_PAGES[2:]:
         phone.goto(look.clinic.client_page(letter, purpose, story.link(story.RED)))
-        phone.click("main button")
+        with phone.expect_navigation():
+            phone.click("main button")
         check(phone)
     phone.goto(look.clinic.client_page("t", TODAY, story.link(story.TODAY)) + "x")
     check(phone)
+
+
+def test_every_text_is_shown_as_a_made_up_client_would_read_it(look: Look) -> None:
+    for text_id in range(1, look.ids.text_id + 1):
+        answer = look.windows.of(Role.OWNER).request.get(f"{look.clinic.url}/texts/{text_id}/look")
+        assert answer.status == 200
+        assert "tel:01632960001" in answer.text(), f"text {text_id}: {answer.text()[:300]}"
 
 
 def test_the_code_on_the_card_is_whole(look: Look) -> None:
