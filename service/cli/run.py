@@ -12,9 +12,10 @@ import click
 
 from service.cli.options import Desk, clinic_option, desk_for, json_option, now_option, service_for
 from service.cli.output import example, print_document, say
-from service.errors import Unavailable
+from service.errors import AftercareError, Unavailable
 
 if TYPE_CHECKING:
+    from service.actions.deliver import Delivery
     from service.actions.trying import Told
     from service.wiring import Service
 
@@ -57,8 +58,31 @@ async def _tick(service: Service, *, until_idle: bool, alone: bool) -> Counter[s
         wiring.warn_if_earlier(service)
         async with wiring.post_office(service) as route:
             work = wiring.delivery(service, route, worker)
-            clock = service.clock()
-            return await (work.until_idle(clock) if until_idle else work.tick(clock))
+            if alone:  # at a time that is not now nobody is told anything
+                clock = service.clock()
+                return await (work.until_idle(clock) if until_idle else work.tick(clock))
+            return await _watched(service, work, worker, until_idle=until_idle)
+
+
+async def _watched(service: Service, work: Delivery, worker: str, *, until_idle: bool) -> Counter[str]:
+    """The same watch as over the daemon's rounds: who runs `tick` by cron must hear of trouble too."""
+    from service import wiring
+    from service.clock import wall_clock
+
+    watch, clock, trouble = wiring.watch(service, worker), wall_clock, ""
+    began = clock()
+    try:
+        clock = service.clock()
+        began = clock()
+        return await (work.until_idle(clock) if until_idle else work.tick(clock))
+    except AftercareError as error:
+        trouble = error.message
+        raise
+    finally:
+        line, now = work.breaker, clock()
+        urgent = line.urgent and not trouble
+        await watch.after_round(now, trouble, line.cause, line.opened_at, urgent=urgent, began=began)
+        await asyncio.gather(watch.heartbeat(now), watch.tell(now))
 
 
 @click.command("worker", epilog=example("aftercare worker"))

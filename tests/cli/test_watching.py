@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from service.settings import read_settings
-from service.store import outages
+from service.store import outages, watch
+from service.store.tables import beats
 from service.wiring import open_service
 from tests.support.command_line import CommandLine
 from tests.support.webhook import a_webhook
@@ -124,3 +127,23 @@ def test_an_alert_test_to_nobody_says_so(bare: CommandLine) -> None:
     assert refused["status"] == 1
     assert "Connection refused" in refused["message"]
     assert "secret" not in str(refused)
+
+
+def test_a_round_by_cron_is_watched_like_those_of_the_daemon(either: CommandLine) -> None:
+    either.monkeypatch.delenv("AFTERCARE_NOW")
+    with a_webhook() as webhook:
+        either.document("tick", heartbeat_url=f"{webhook.url}/alive")
+        assert webhook.gets == ["/hooks/top-secret/alive"]
+    with open_service(read_settings()) as service, service.store.write() as connection:
+        good = watch.last_good(connection)
+        assert good is not None
+        connection.execute(beats.update().values(last_at=good - timedelta(days=2)))
+    either.document("tick")
+    (line,) = either.lines("outages")
+    assert (line["kind"], line["cause"]) == ("down", "no worker was running")
+
+
+def test_a_round_at_another_time_tells_nobody(either: CommandLine) -> None:
+    with a_webhook() as webhook:
+        either.document("tick", "--now", LATER, heartbeat_url=webhook.url)
+        assert webhook.gets == []
