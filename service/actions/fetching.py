@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 import structlog
@@ -27,7 +27,7 @@ from service.errors import AftercareError, Unavailable
 from service.mail.mailbox import FIELD, Mailbox, Unread, Waiting
 from service.mail.reports import Kind, Report
 from service.mail.signing import Signer
-from service.store import watch
+from service.store import hellos, watch
 from service.store.engine import Store
 
 log = structlog.get_logger()
@@ -43,6 +43,8 @@ FAILED = 3
 PAUSES = (60.0, 120.0, 240.0, 480.0, 900.0)
 #: Seconds until it is asked again whether a round may begin.
 SOON = 2.0
+#: While somebody at a desk may wait for what comes back of a hello: a round every so many seconds, for so long.
+AT_THE_DESK, STAYS = 15, timedelta(minutes=3)
 #: A clean stop waits so long for the message under way.
 STOP_WITHIN = 12.0
 
@@ -105,7 +107,7 @@ class Fetching:
             return PAUSES[min(max(self._failed - 1, 0), len(PAUSES) - 1)]
         if fetched is not None and fetched.counts:
             log.info("returned mail", **fetched.counts)
-        return 0.0 if fetched is not None and fetched.more else PAUSES[0]
+        return 0.0 if fetched is not None and fetched.more else AT_THE_DESK
 
     def round(self, now: datetime, told: Told | None = None, *, by_hand: bool = False) -> Fetched | None:
         """Look at what is new in the mailbox; None if it is another worker's turn, or was a moment ago.
@@ -114,8 +116,8 @@ class Fetching:
         stays taken in.
         """
         token = secrets.token_hex(8)
-        period = f"{minute(now)} {token[:8]}" if by_hand else minute(now)
         with self.store.write() as connection:
+            period = f"{minute(now)} {token[:8]}" if by_hand else _period(connection, now)
             if not watch.take_duty(connection, NAME, period, token, LEASE):
                 return None
         fetched, trouble = None, ""
@@ -200,6 +202,13 @@ class Fetching:
     def _remember(self, connection: sa.Connection, one: Waiting) -> None:
         if one.place:
             watch.note_done(connection, PLACE, one.place)
+
+
+def _period(connection: sa.Connection, now: datetime) -> str:
+    """What a round is done for: a minute, or its quarter while somebody may wait at a desk."""
+    if not hellos.went_out_since(connection, now - STAYS):
+        return minute(now)
+    return now.astimezone(UTC).replace(second=now.second // AT_THE_DESK * AT_THE_DESK, microsecond=0).isoformat()
 
 
 def is_settled(meaning: Meaning) -> bool:

@@ -33,3 +33,11 @@ def accepted_at(connection: sa.Connection, clinic_id: int, email_folded: str) ->
     )
     found: datetime | None = connection.execute(query).scalar_one()
     return found
+
+
+def went_out_since(connection: sa.Connection, since: datetime) -> bool:
+    """Whether somebody may still be at a desk and wait for what comes back of a hello."""
+    return (
+        connection.execute(sa.select(emails.c.id).where(emails.c.marked_at > since, _HELLO).limit(1)).first()
+        is not None
+    )

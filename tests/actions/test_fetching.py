@@ -16,6 +16,7 @@ import structlog
 from service import wiring
 from service.actions import fetching
 from service.actions.fetching import FAILED, MOST, Fetching, last_round
+from service.actions.hello import say_hello
 from service.actions.telling import Teller
 from service.domain.reminder import State
 from service.errors import Unavailable
@@ -377,6 +378,22 @@ def test_the_stop_address_of_an_e_mail_stops_whatever_the_letter_says(world: Wor
 
 def sams_client(world: World) -> int:
     return int(min(row.client_id for row in world.rows()))
+
+
+def test_while_somebody_may_wait_at_the_desk_what_comes_back_is_looked_for_every_quarter_of_a_minute(
+    world: World,
+) -> None:
+    client = world.client()
+    assert duty(world).round(at("2026-11-20 16:00")) is not None
+    assert duty(world).round(at("2026-11-20 16:00") + timedelta(seconds=40)) is None
+    with world.store.write() as connection:
+        say_hello(connection, world.clinic, client, at("2026-11-20 16:01"))
+    with ScriptedRelay() as relay:
+        world.tick(relay, "2026-11-20 16:01")
+    looked = [
+        after for after in range(0, 300, 5) if duty(world).round(at("2026-11-20 16:01") + timedelta(seconds=after))
+    ]
+    assert looked == [*range(0, 180, 15), 180, 240]
 
 
 def test_minutes_lie_between_rounds_and_more_after_failed_ones() -> None:
