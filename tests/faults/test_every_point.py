@@ -143,7 +143,7 @@ def test_a_kill_at_every_question_that_postgresql_has_just_answered(fresh: Fresh
         struck[b"COMMIT" in line.struck] += 1
         nth += PARTS
     assert struck.total() > LEAST_QUESTIONS // PARTS
-    assert struck[True] > MAILS // PARTS
+    assert struck[True] > 0  # how many of this part's questions are commits depends on where a round begins
     assert total.sent == total.planned
     words = f"kill at PostgreSQL's n-th answer, n = {1 + part}, {1 + part + PARTS} … {nth - PARTS}"
     told(f"{words}, {struck[True]} of them commits", total)

@@ -4,6 +4,7 @@ keeps the answer to itself, and strikes: what was done is done, and whoever aske
 
 from __future__ import annotations
 
+import contextlib
 import select
 import socket
 import threading
@@ -68,7 +69,8 @@ class DatabaseLine:
 
     def _carry(self, near: socket.socket) -> None:
         """One connection, to its end or to the blow."""
-        with near, self._far() as far:
+        # Either side may be gone while something is passed on to it.
+        with contextlib.suppress(ConnectionError), near, self._far() as far:
             mine, heard = False, b""
             while self._ends not in (ready := select.select([near, far, self._ends], [], [])[0]):
                 for source in ready:
