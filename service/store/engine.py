@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +22,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
-from service.errors import BadConfiguration, Unavailable
+from service.store.connecting import WAIT, begun, engine_of, explained
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -78,7 +78,6 @@ def _postgresql_clock(element: database_clock, compiler: Any, **kw: Any) -> str:
     return f"(clock_timestamp() + make_interval(secs => {compiler.process(element.clauses, **kw)}))"
 
 
-_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "wal_autocheckpoint=4000")
 #: Seconds. A transaction that took longer sends the next one to the thread: the event loop has others to serve.
 BRIEF = 0.05
 
@@ -92,22 +91,34 @@ class Store:
     def __init__(self, url: str, brief: float = BRIEF) -> None:
         self.url = sa.make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        self._writer = _engine(self.url, "BEGIN IMMEDIATE")
-        self._reader = _engine(self.url, "BEGIN") if self.is_sqlite else self._writer
+        self._writer = engine_of(self.url, "BEGIN IMMEDIATE")
+        self._reader = engine_of(self.url, "BEGIN") if self.is_sqlite else self._writer
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
-        self._unwaiting = _engine(self.url, "BEGIN IMMEDIATE", wait=0) if self.is_sqlite else None
+        self._unwaiting = engine_of(self.url, "BEGIN IMMEDIATE", wait=0) if self.is_sqlite else None
+        self._turn = threading.Lock()
         self._brief, self._was_brief = brief, True
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
         """One writing transaction: committed at the end of the block, rolled back if it raises."""
-        with _explained(self.url), self._writer.begin() as connection:
+        with self._in_turn(), explained(self.url), self._writer.begin() as connection:
             yield connection
+
+    @contextmanager
+    def _in_turn(self) -> Iterator[None]:
+        """SQLite's writers of one process take turns here: SQLite itself waits by sleeping, for longer each time."""
+        # Whoever waits in vain asks SQLite, which says who is to blame.
+        mine = self.is_sqlite and self._turn.acquire(timeout=WAIT)
+        try:
+            yield
+        finally:
+            if mine:
+                self._turn.release()
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """One reading transaction over a stable picture of the data."""
-        with _explained(self.url), self._reader.begin() as connection:
+        with explained(self.url), self._reader.begin() as connection:
             yield connection
 
     async def in_thread(self, work: Work[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -127,12 +138,15 @@ class Store:
         """
         began = time.monotonic()
         try:
-            if self._unwaiting is not None and self._was_brief:
-                with _explained(self.url), self._unwaiting.connect() as connection:
-                    if _begun(connection):
-                        done = work(connection, *args, **kwargs)
-                        connection.commit()
-                        return done
+            if self._unwaiting is not None and self._was_brief and self._turn.acquire(blocking=False):
+                try:
+                    with explained(self.url), self._unwaiting.connect() as connection:
+                        if begun(connection):
+                            done = work(connection, *args, **kwargs)
+                            connection.commit()
+                            return done
+                finally:
+                    self._turn.release()
             return await self.in_thread(work, *args, **kwargs)
         finally:
             self._was_brief = time.monotonic() - began < self._brief
@@ -148,95 +162,6 @@ class Store:
             self._unwaiting.dispose()
         self._writer.dispose()
         self._reader.dispose()
-
-
-#: A cable that is pulled says nothing: without these a worker would wait a quarter of an hour before it says so.
-_WATCHED_LINE = {"keepalives_idle": 20, "keepalives_interval": 5, "keepalives_count": 4, "tcp_user_timeout": 30_000}
-
-
-def _begun(connection: sa.Connection) -> bool:
-    """Begin a transaction, unless another writer of SQLite's is at work now."""
-    try:
-        connection.begin()
-    except sa.exc.OperationalError as error:
-        if getattr(error.orig, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY:
-            raise
-        return False
-    return True
-
-
-def _engine(url: sa.URL, begin: str, wait: int = 10) -> sa.Engine:
-    """wait: seconds for another writer of SQLite's to end."""
-    backend = url.get_backend_name()
-    if backend == "sqlite":
-        return _sqlite_engine(url, begin, wait)
-    if backend != "postgresql":
-        raise BadConfiguration(
-            f"AFTERCARE_DATABASE_URL: {backend} is not a database this program knows",
-            field="AFTERCARE_DATABASE_URL",
-            next_step="Use sqlite:///file.db or postgresql://user@host/name.",
-        )
-    arguments = {"connect_timeout": 10, "target_session_attrs": "read-write", **_WATCHED_LINE}
-    # Reads see what is committed at each statement; the store locks what it will change.
-    engine = sa.create_engine(url, hide_parameters=True, connect_args=arguments, pool_pre_ping=True, pool_size=5)
-
-    @sa.event.listens_for(engine, "connect")
-    def configure(connection: Any, _: object) -> None:
-        # A process frozen inside a transaction must not keep its locks: the other workers would wait for it for ever.
-        with connection.cursor() as cursor:
-            cursor.execute("SET idle_in_transaction_session_timeout = '30s'")
-        connection.commit()
-
-    return engine
-
-
-def _sqlite_engine(url: sa.URL, begin: str, wait: int) -> sa.Engine:
-    if url.database in (None, "", ":memory:"):
-        raise BadConfiguration(
-            "AFTERCARE_DATABASE_URL: a database in memory would forget every reminder",
-            field="AFTERCARE_DATABASE_URL",
-            next_step="Name a file: sqlite:///aftercare.db.",
-        )
-    engine = sa.create_engine(url, hide_parameters=True, connect_args={"timeout": 10, "check_same_thread": False})
-
-    @sa.event.listens_for(engine, "connect")
-    def configure(connection: sqlite3.Connection, _: object) -> None:
-        connection.isolation_level = None
-        cursor = connection.cursor()
-        for pragma in (*_PRAGMAS, f"busy_timeout={wait * 1000}"):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    @sa.event.listens_for(engine, "begin")
-    def start(connection: sa.Connection) -> None:
-        connection.exec_driver_sql(begin)
-
-    return engine
-
-
-@contextmanager
-def _explained(url: sa.URL) -> Iterator[None]:
-    """What a database's failure means for a person; the driver's words stay in the cause."""
-    try:
-        yield
-    # InternalError: PostgreSQL says so of a server that has become read-only. TimeoutError: the pool is used up.
-    except (sa.exc.OperationalError, sa.exc.InternalError, sa.exc.TimeoutError) as error:
-        words = str(getattr(error, "orig", error)).strip().splitlines()
-        where, why = url.render_as_string(hide_password=True), words[0] if words else "no reason"
-        raise Unavailable(
-            f"the database {where} did not answer: {why}",
-            field="AFTERCARE_DATABASE_URL",
-            next_step="Check that it runs, that this user may write it, and that its disk is not full.",
-        ) from error
-    except sa.exc.DatabaseError as error:
-        if type(error) is not sa.exc.DatabaseError:
-            raise  # a constraint or a mistake in a statement: its own matter
-        where = url.render_as_string(hide_password=True)
-        raise Unavailable(
-            f"{where} is not a database, or it is damaged",
-            field="AFTERCARE_DATABASE_URL",
-            next_step="Name another file, or restore the last backup.",
-        ) from error
 
 
 def make_private(path: Path) -> None:
