@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import itertools
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
@@ -64,13 +64,16 @@ def _forecast(visit: Visit) -> Answer:
     zone = visit.clinic.zone
     today = local_day(visit.now, zone)
     days = [today + timedelta(days=number) for number in range(DAYS)]
-    until = instant(days[-1] + timedelta(days=1), time(), zone)
+    ends = [instant(day + timedelta(days=1), time(), zone) for day in days]
     with visit.store.read() as connection:
-        waiting = browsing.due_times(connection, visit.clinic.id, visit.now, until)
+        numbers = [
+            browsing.waiting(connection, visit.clinic.id, since, until)
+            for since, until in itertools.pairwise((visit.now, *ends))
+        ]
+        numbers[0] += browsing.overdue(connection, visit.clinic.id, visit.now)
         rows = browsing.next_out(connection, visit.clinic.id, visit.now, SHOWN + 1)
-    by_day = Counter(local_day(max(at, visit.now), zone) for at in waiting)
-    rows = [row for row in rows if row["not_before"] < until]
-    said = {"days": [(day, by_day[day]) for day in days], "total": len(waiting), "rows": rows[:SHOWN]}
+    rows = [row for row in rows if row["not_before"] < ends[-1]]
+    said = {"days": list(zip(days, numbers, strict=True)), "total": sum(numbers), "rows": rows[:SHOWN]}
     return Page("forecast.html", {**said, "more": "/outbox?show=waiting" if len(rows) > SHOWN else ""})
 
 

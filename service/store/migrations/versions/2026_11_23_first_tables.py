@@ -369,7 +369,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_emails_due",
         "emails",
-        ["not_before", "id"],
+        ["not_before", "id", "clinic_id"],
         unique=False,
         sqlite_where=sa.text("state IN ('planned', 'in_doubt')"),
         postgresql_where=sa.text("state IN ('planned', 'in_doubt')"),
