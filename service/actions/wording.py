@@ -11,6 +11,7 @@ import email.policy
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import lru_cache
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -20,9 +21,10 @@ from service.actions.previewing import SAMPLE_TREATED_ON, Desk, Wanted, of_words
 from service.actions.today import spoken_for
 from service.actions.treated import newest_treatment
 from service.actions.words import TextKey
+from service.domain.letter import LetterKind
 from service.domain.protocol import FollowUpProtocol
 from service.errors import AftercareError, BadInput, BadText
-from service.mail.catalogue import kind_of
+from service.mail.catalogue import Catalogue, kind_of
 from service.mail.lint import lint
 from service.mail.safeguard import Finding
 from service.mail.texts import CompiledText, compile_text
@@ -66,14 +68,10 @@ class Reader:
 def look(connection: sa.Connection, desk: Desk, key: TextKey, source: str, reader: Reader) -> Look:
     """Compile, check and show a source with the clinic's data."""
     protocol = protocol_of(desk, key)
-    kind, frames = kind_of(protocol, key.name), desk.shelf.catalogue.frames
     try:
-        compiled = compile_text(
-            source, protocol=protocol, kind=kind, language=key.language, frames=frames, name=key.name
-        )
+        kind, compiled, findings = _read(_Its(desk.shelf.catalogue), key, source)
     except BadText as error:
         return Look(problem=error.message, findings=[_as_finding(error)])
-    findings = lint(compiled, protocol)
     try:
         if kind == "today":
             return _page(connection, desk, (protocol, compiled, reader.client_id), findings)
@@ -91,6 +89,29 @@ def look(connection: sa.Connection, desk: Desk, key: TextKey, source: str, reade
         written.message,
         findings=findings,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Its:
+    """A catalogue by what it is, not by what it says: for what is remembered of it."""
+
+    catalogue: Catalogue
+
+    def __hash__(self) -> int:
+        return id(self.catalogue)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Its) and other.catalogue is self.catalogue
+
+
+# Who looks at a text looks at it again: with another client, in the dark, after an edit was undone.
+@lru_cache(maxsize=64)
+def _read(its: _Its, key: TextKey, source: str) -> tuple[LetterKind, CompiledText, list[Finding]]:
+    """A source, compiled and checked. Raises BadText."""
+    protocol = its.catalogue.protocols[key.protocol]
+    kind, frames = kind_of(protocol, key.name), its.catalogue.frames
+    compiled = compile_text(source, protocol=protocol, kind=kind, language=key.language, frames=frames, name=key.name)
+    return kind, compiled, lint(compiled, protocol)
 
 
 def _as_finding(error: BadText) -> Finding:

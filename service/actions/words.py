@@ -15,7 +15,7 @@ from service.mail.catalogue import Catalogue, kind_of
 from service.mail.lint import lint
 from service.mail.safeguard import check_safety
 from service.mail.texts import CompiledText, compile_text
-from service.store import audit, clinics, texts
+from service.store import audit, clients, clinics, texts
 from service.store.audit import Deed
 from service.store.clinics import Clinic
 from service.store.tables import emails
@@ -156,13 +156,10 @@ def _unsigned(connection: sa.Connection, catalogue: Catalogue, clinic: Clinic) -
         for version in texts.versions(connection, [clinic.id])
         if version.approved_at and not version.withdrawn_at and version.language in (clinic.language, "en")
     }
-    used = connection.execute(
-        sa.select(emails.c.protocol).where(emails.c.clinic_id == clinic.id, emails.c.protocol.is_not(None)).distinct()
-    ).scalars()
     return [
         TextKey(key, name, clinic.language)
-        for key in sorted(str(found) for found in used)
-        if key in catalogue.protocols
+        for key in sorted(catalogue.protocols)
+        if clients.has_treatment(connection, clinic.id, key)
         for name in catalogue.protocols[key].texts
         if (key, name) not in approved
     ]

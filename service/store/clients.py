@@ -153,6 +153,12 @@ def list_treatments(
     return list(connection.execute(query).mappings())
 
 
+def has_treatment(connection: sa.Connection, clinic_id: int, protocol: str) -> bool:
+    """Whether this clinic ever registered a treatment with this protocol."""
+    mine = (treatments.c.clinic_id == clinic_id) & (treatments.c.protocol == protocol)
+    return connection.execute(sa.select(treatments.c.protocol).where(mine).limit(1)).first() is not None
+
+
 def forget_suppressed(connection: sa.Connection, clinic_id: int, email_folded: str, gone: str) -> None:
     """Blank an erased client's address among those not written to, unless another client still has it."""
     others = sa.select(clients.c.id).where(clients.c.clinic_id == clinic_id, clients.c.email_folded == email_folded)

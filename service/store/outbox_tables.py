@@ -84,7 +84,7 @@ emails = sa.Table(
         sqlite_where=sa.text(_OPEN_STEP),
         postgresql_where=sa.text(_OPEN_STEP),
     ),
-    # With the clinic, so that what waits for a day is counted without a look at the table.
+    # With the clinic, so that PostgreSQL counts what waits for a day without a look at the table.
     sa.Index(
         "ix_emails_due",
         "not_before",

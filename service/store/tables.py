@@ -183,8 +183,10 @@ treatments = sa.Table(
         sqlite_where=sa.text("cancelled_at IS NULL"),
         postgresql_where=sa.text("cancelled_at IS NULL"),
     ),
-    # Who was treated on a day.
-    sa.Index("ix_treatments_treated_on", "clinic_id", "treated_on"),
+    # A plain one: the unique partial index above serves only questions about live treatments.
+    sa.Index("ix_treatments_client_id", "client_id", "treated_on"),
+    # Who was treated on a day; with the protocol, so that whether one is in use is seen in the index alone.
+    sa.Index("ix_treatments_treated_on", "clinic_id", "treated_on", "protocol"),
 )
 
 texts = sa.Table(

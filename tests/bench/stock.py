@@ -124,9 +124,9 @@ _TREATMENTS = sa.text(
 )
 _EMAILS = sa.text(
     f"""INSERT INTO emails (clinic_id, client_id, treatment_id, kind, protocol, step, day, language, state,
-    due_at, useful_until, not_before, planned_at, sent_at, ended_at)
+    due_at, useful_until, not_before, planned_at, sent_at, ended_at, marked_at)
     {_SERIES} SELECT :clinic, i, i, 'reminder', '{PROTOCOL}', :step, :day, 'en', :state,
-    :due, :until, :due, :now, :sent, :sent FROM n"""
+    :due, :until, :due, :now, :sent, :sent, :sent FROM n"""
 )
 _TYPES: dict[str, sa.types.TypeEngine[Any]] = {
     "on": sa.Date(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from service.actions.writing import Writer
 from service.domain.reminder import State
 from service.mail.catalogue import Catalogue
 from service.mail.signing import Signer, new_key
-from service.store import outbox
+from service.store import browsing, clients, outbox
 from service.store.calls import cover
 from service.store.engine import Store
 from service.store.ledger import record
@@ -44,6 +44,21 @@ def filled(sqlite_template: Path, tmp_path: Path) -> Iterator[Store]:
 
 def whole_tables_read(connection: sa.Connection, work: Callable[[], object]) -> list[str]:
     """The statements of `work` whose plan reads one of the large tables from end to end."""
+    found = []
+    for statement, steps in _plans(connection, work):
+        if any(step.startswith(f"SCAN {table}") and " USING " not in step for step in steps for table in LARGE):
+            found.append(statement)
+    return found
+
+
+def plan_of(connection: sa.Connection, work: Callable[[], object]) -> list[str]:
+    """The steps of the one statement of `work`."""
+    ((_, steps),) = _plans(connection, work)
+    return steps
+
+
+def _plans(connection: sa.Connection, work: Callable[[], object]) -> list[tuple[str, list[str]]]:
+    """Each statement of `work`, and the steps of its plan."""
     asked: list[tuple[str, Sequence[Any]]] = []
 
     def listen(_: object, __: object, statement: str, parameters: Any, ___: object, many: bool) -> None:
@@ -52,13 +67,11 @@ def whole_tables_read(connection: sa.Connection, work: Callable[[], object]) -> 
     sa.event.listen(connection, "before_cursor_execute", listen)
     work()
     sa.event.remove(connection, "before_cursor_execute", listen)
-    found = []
-    for statement, parameters in asked:
-        rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", tuple(parameters)).all()
-        steps = [str(row[3]) for row in rows]
-        if any(step.startswith(f"SCAN {table}") and " USING " not in step for step in steps for table in LARGE):
-            found.append(statement)
-    return found
+    explained = [
+        connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", tuple(parameters)).all()
+        for statement, parameters in asked
+    ]
+    return [(statement, [str(row[3]) for row in rows]) for (statement, _), rows in zip(asked, explained, strict=True)]
 
 
 def claimed(store: Store) -> list[ClaimedEmail]:
@@ -99,3 +112,15 @@ def test_the_commits_of_a_delivery_read_no_table_from_end_to_end(filled: Store) 
 
     with filled.write() as connection:
         assert whole_tables_read(connection, work) == []
+
+
+def test_what_the_desks_pages_count_and_list_is_found_by_the_index_made_for_it(filled: Store) -> None:
+    with filled.read() as connection:
+        later = NOW + timedelta(days=1)
+        asked = {
+            "INDEX ix_emails_due": lambda: browsing.waiting(connection, 1, NOW, later),
+            "INDEX ix_treatments_client_id": lambda: clients.list_treatments(connection, 1, 7),
+            "COVERING INDEX ix_treatments_treated_on": lambda: clients.has_treatment(connection, 1, "another"),
+        }
+        for index, work in asked.items():
+            assert index in " ".join(plan_of(connection, work))

@@ -11,6 +11,7 @@ from service.domain.schedule import instant, local_day
 from service.store import browsing
 from service.store.browsing import Place
 from service.store.outages import stories
+from service.web.desk.counted import counted
 from service.web.desk.visit import Answer, Page, Route, Visit
 
 SHOWN = 50
@@ -65,13 +66,16 @@ def _forecast(visit: Visit) -> Answer:
     today = local_day(visit.now, zone)
     days = [today + timedelta(days=number) for number in range(DAYS)]
     ends = [instant(day + timedelta(days=1), time(), zone) for day in days]
+    clinic_id = visit.clinic.id
     with visit.store.read() as connection:
-        numbers = [
-            browsing.waiting(connection, visit.clinic.id, since, until)
-            for since, until in itertools.pairwise((visit.now, *ends))
-        ]
-        numbers[0] += browsing.overdue(connection, visit.clinic.id, visit.now)
-        rows = browsing.next_out(connection, visit.clinic.id, visit.now, SHOWN + 1)
+
+        def count() -> list[int]:
+            spans = itertools.pairwise((visit.now, *ends))
+            numbers = [browsing.waiting(connection, clinic_id, *span) for span in spans]
+            return [numbers[0] + browsing.overdue(connection, clinic_id, visit.now), *numbers[1:]]
+
+        numbers = counted((visit.store, clinic_id, "forecast", today), count, lambda found: sum(found))  # noqa: PLW0108 - a typed one
+        rows = browsing.next_out(connection, clinic_id, visit.now, SHOWN + 1)
     rows = [row for row in rows if row["not_before"] < ends[-1]]
     said = {"days": list(zip(days, numbers, strict=True)), "total": sum(numbers), "rows": rows[:SHOWN]}
     return Page("forecast.html", {**said, "more": "/outbox?show=waiting" if len(rows) > SHOWN else ""})

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import time, timedelta
+from datetime import datetime, time, timedelta
+from operator import itemgetter
 
 from service.domain.schedule import instant, local_day
 from service.store import browsing, calls, figures
-from service.store.figures import Span
+from service.store.figures import FellDue, Span
 from service.store.line import line
+from service.web.desk.counted import counted
 from service.web.desk.visit import Answer, Page, Route, Visit
 
 SHOWN_CALLS = 6
@@ -17,12 +19,22 @@ SHOWN_NEXT = 8
 def _today(visit: Visit) -> Answer:
     today = local_day(visit.now, visit.clinic.zone)
     midnight = [instant(today + timedelta(days=days), time(), visit.clinic.zone) for days in (-1, 0, 1)]
+    clinic_id = visit.clinic.id
     with visit.store.read() as connection:
-        clinic_id = visit.clinic.id
-        left, first = figures.to_go(connection, clinic_id, visit.now, midnight[2])
+        left, first = counted(
+            (visit.store, clinic_id, "to go", midnight[2]),
+            lambda: figures.to_go(connection, clinic_id, visit.now, midnight[2]),
+            itemgetter(0),
+        )
+
+        def fell_due(since: datetime, until: datetime) -> FellDue:
+            span = Span(since, until)
+            of = (visit.store, clinic_id, "fell due", since)
+            return counted(of, lambda: figures.fell_due(connection, clinic_id, span), lambda found: found.due)
+
         said = {
-            "today": figures.fell_due(connection, clinic_id, Span(midnight[1], midnight[2])),
-            "yesterday": figures.fell_due(connection, clinic_id, Span(midnight[0], midnight[1])),
+            "today": fell_due(midnight[1], midnight[2]),
+            "yesterday": fell_due(midnight[0], midnight[1]),
             "left": left,
             "next_at": first if first is None else max(first, visit.now),
             "calls": calls.listed(connection, clinic_id, "open", SHOWN_CALLS),

@@ -278,7 +278,8 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["clinic_id"], ["clinics.id"], name=op.f("fk_treatments_clinic_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_treatments")),
     )
-    op.create_index("ix_treatments_treated_on", "treatments", ["clinic_id", "treated_on"], unique=False)
+    op.create_index("ix_treatments_client_id", "treatments", ["client_id", "treated_on"], unique=False)
+    op.create_index("ix_treatments_treated_on", "treatments", ["clinic_id", "treated_on", "protocol"], unique=False)
     op.create_index(
         "uq_treatments_once",
         "treatments",
