@@ -12,8 +12,7 @@ import sqlalchemy as sa
 
 from service.actions.writing import Written
 from service.domain.contact import Allowed, ContactFacts, Decision, Withheld, may_we_write
-from service.domain.reminder import Reason, State
-from service.domain.schedule import GAP_BETWEEN_REMINDERS
+from service.domain.reminder import GAP_BETWEEN_REMINDERS, Reason, State
 from service.store.marking import LastLook, last_look
 from service.store.pace import left_today, take
 from service.store.tables import Kind

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from service.actions.previewing import SAMPLE_CLINIC, SAMPLE_TREATED_ON, Desk, Wanted
 from service.actions.today import Spoken, spoken_for
-from service.actions.treated import newest_treatment
+from service.actions.treated import newest_treatment, planned_protocol
 from service.domain.protocol import FollowUpProtocol
 from service.errors import NotFound
 from service.mail.catalogue import Catalogue
@@ -47,7 +47,8 @@ def of_client(connection: sa.Connection, desk: Desk, wanted: Wanted, now: dateti
         fix = "Approve one with `aftercare texts approve`."
         raise NotFound(f"no version of {protocol.key}/{name} may be shown", field="text", next_step=fix)
     when = (clinic, treatment["treated_on"], treatment["treated_on"] + timedelta(days=day))
-    return spoken_for(desk.shelf.compiled(version), protocol, when, version.version)
+    planned = planned_protocol(connection, protocol, treatment["id"])
+    return spoken_for(desk.shelf.compiled(version), planned, when, version.version)
 
 
 def _text(protocol: FollowUpProtocol, day: int) -> str:

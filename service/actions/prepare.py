@@ -11,11 +11,13 @@ import sqlalchemy as sa
 from service.actions.shelf import Name, Shelf
 from service.actions.writing import Around, Words, Writer, Written, text_name
 from service.domain.contact import Withheld
+from service.domain.own_steps import other_days
 from service.domain.protocol import FollowUpProtocol
 from service.domain.reminder import Reason, State, ended
 from service.domain.schedule import local_day
 from service.store import clinics, outbox
 from service.store.clinics import Clinic
+from service.store.neighbours import Neighbour, neighbours
 from service.store.outbox import ClaimedEmail, Lease
 from service.store.tables import Kind
 
@@ -41,11 +43,13 @@ class Preparer:
         self._clinics = clinics.by_ids(connection, {row.clinic_id for row in rows} | self._clinics.keys())
         self._names |= {self._name(row) for row in rows}
         self.shelf.refresh(connection, self._clinics, now.date(), self._names)
-        neighbours = outbox.neighbours(connection, [row.treatment_id for row in rows if row.treatment_id])
+        standing = neighbours(connection, [row.treatment_id for row in rows if row.treatment_id])
         for row in rows:
             if row.in_doubt:
                 self.shelf.keep(connection, row.text_id)
-            self._around[row.id] = _around(row, neighbours.get(row.treatment_id or 0, ()), self._clinics[row.clinic_id])
+            protocol = self.shelf.catalogue.protocols.get(row.protocol or "")
+            steps = standing.get(row.treatment_id or 0, ())
+            self._around[row.id] = _around(row, steps, self._clinics[row.clinic_id], protocol)
         return rows
 
     def write(self, row: ClaimedEmail, now: datetime) -> Written | Withheld:
@@ -86,11 +90,13 @@ class Preparer:
         return tuple(step.key for step in protocol.steps if step.covered_by == row.step)
 
 
-def _around(row: ClaimedEmail, steps: Sequence[tuple[int, str, datetime]], clinic: Clinic) -> Around:
-    """steps: (day, state, due_at) of the treatment's standing reminders, by day."""
-    open_later = [due for _, state, due in steps if due > row.due_at and state in ("planned", "claimed", "held")]
-    missed = [due for _, state, due in steps if state == State.MISSED and due <= row.due_at]
+def _around(row: ClaimedEmail, steps: Sequence[Neighbour], clinic: Clinic, protocol: FollowUpProtocol | None) -> Around:
+    """steps: the treatment's standing reminders, by day."""
+    waiting = ("planned", "claimed", "held")
+    open_later = [step.due_at for step in steps if step.due_at > row.due_at and step.state in waiting]
+    missed = [step.due_at for step in steps if step.state == State.MISSED and step.due_at <= row.due_at]
     return Around(
         next_on=local_day(min(open_later), clinic.zone) if open_later else None,
         missed_on=local_day(max(missed), clinic.zone) if missed and row.kind == Kind.CATCH_UP else None,
+        days=other_days(protocol, [(step.step, step.day) for step in steps]) if protocol else (),
     )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,6 +13,7 @@ from service.actions.shelf import Shelf
 from service.actions.treated import newest_treatment
 from service.actions.writing import Around, Words, Writer, Written, text_name
 from service.domain.contact import Withheld
+from service.domain.own_steps import for_clinic, other_days
 from service.domain.protocol import FollowUpProtocol
 from service.domain.reminder import State
 from service.domain.schedule import instant, local_day, plan
@@ -20,8 +21,8 @@ from service.errors import BadInput, NotAllowed, NotFound
 from service.mail.catalogue import Catalogue
 from service.mail.signing import Signer
 from service.mail.texts import CompiledText
-from service.store import outbox
 from service.store.clinics import Clinic
+from service.store.neighbours import Neighbour, neighbours
 from service.store.outbox import ClaimedEmail
 from service.store.tables import Kind, emails
 from service.store.texts import TextVersion
@@ -83,7 +84,7 @@ def of_sample(catalogue: Catalogue, protocol: FollowUpProtocol, step: str, langu
         fix = f"Languages: {known}. Add its file for another."
         raise NotFound(f"there is no {protocol.key}/{name} in that language", field="language", next_step=fix)
     compiled = catalogue.compile(protocol.key, name, language)
-    around = _around(row, _planned(protocol, row, SAMPLE_CLINIC), SAMPLE_CLINIC)
+    around = _around(row, _planned(protocol, row, SAMPLE_CLINIC), SAMPLE_CLINIC, protocol)
     return _written(
         Writer(Signer([_SAMPLE_KEY])),
         row,
@@ -128,9 +129,8 @@ def of_words(connection: sa.Connection, desk: Desk, wanted: Wanted, compiled: Co
 
 def _of_row(connection: sa.Connection, desk: Desk, row: ClaimedEmail, said: tuple[FollowUpProtocol, Words]) -> Written:
     protocol, words = said
-    steps = outbox.neighbours(connection, [row.treatment_id or 0]).get(row.treatment_id or 0, [])
-    known = [(due, state) for _, state, due in steps] or _planned(protocol, row, desk.clinic)
-    around = _around(row, known, desk.clinic)
+    steps = neighbours(connection, [row.treatment_id or 0]).get(row.treatment_id or 0, [])
+    around = _around(row, steps or _planned(protocol, row, desk.clinic), desk.clinic, protocol)
     return _written(desk.writer, row, desk.clinic, protocol, (words, around))
 
 
@@ -168,8 +168,8 @@ def _standing(connection: sa.Connection, treatment_id: int, step: str) -> sa.Row
 
 def _made_up(protocol: FollowUpProtocol, step_key: str, clinic: Clinic, treated_on: date) -> ClaimedEmail:
     """A row of one step as if claimed at its due time; catch-ups take the day from `catch-up-NN`."""
-    day, kind = _day_of(protocol, step_key)
-    due_at = instant(treated_on + timedelta(days=day), clinic.time.send_at, clinic.zone)
+    day, send_at, kind = _day_of(for_clinic(protocol, clinic.own_steps), step_key)
+    due_at = instant(treated_on + timedelta(days=day), send_at or clinic.time.send_at, clinic.zone)
     none: dict[str, Any] = dict.fromkeys(
         ("doubt_since", "message_id", "text_id", "facts", "shared_id", "shared_facts", "dated", "digest")
     )
@@ -197,37 +197,39 @@ def _made_up(protocol: FollowUpProtocol, step_key: str, clinic: Clinic, treated_
     )
 
 
-def _day_of(protocol: FollowUpProtocol, step_key: str) -> tuple[int, str]:
+def _day_of(protocol: FollowUpProtocol, step_key: str) -> tuple[int, time | None, str]:
     step = protocol.step(step_key)
     if step is not None:
-        return step.day, Kind.REMINDER
+        return step.day, step.send_at, Kind.REMINDER
     word, _, day = step_key.rpartition("-")
     rule = protocol.catch_up
     if rule and step_key == "catch-up":
-        return rule.from_day, Kind.CATCH_UP
+        return rule.from_day, None, Kind.CATCH_UP
     if rule and word == "catch-up" and day.isdecimal() and rule.from_day <= int(day[:4]) <= rule.through_day:
-        return int(day), Kind.CATCH_UP
+        return int(day), None, Kind.CATCH_UP
     keys = [step.key for step in protocol.steps] + (["catch-up"] if protocol.catch_up else [])
     known = ", ".join([*keys, *(one.text for one in protocol.today)])
     raise BadInput(f"{protocol.key} has no step {step_key[:40]!r}", field="step", next_step=f"Steps: {known}.")
 
 
-def _planned(protocol: FollowUpProtocol, row: ClaimedEmail, clinic: Clinic) -> list[tuple[datetime, str]]:
+def _planned(protocol: FollowUpProtocol, row: ClaimedEmail, clinic: Clinic) -> list[Neighbour]:
     """The steps around a row that is made up, as they would have been planned."""
     if row.treated_on is None:
         return []
-    return [(one.due_at, one.state) for one in plan(protocol, row.treated_on, clinic.time, row.planned_at)]
+    entries = plan(protocol, row.treated_on, clinic.time, row.planned_at)
+    return [Neighbour(one.step, one.day, one.state, one.due_at) for one in entries]
 
 
-def _around(row: ClaimedEmail, steps: Iterable[tuple[datetime, str]], clinic: Clinic) -> Around:
-    """What will stand around it when it goes out. steps: (due_at, state); a note that makes up follows a miss."""
-    known = sorted(steps)
+def _around(row: ClaimedEmail, steps: Sequence[Neighbour], clinic: Clinic, protocol: FollowUpProtocol) -> Around:
+    """What will stand around it when it goes out; a note that makes up follows a miss."""
+    known = sorted((step.due_at, step.state) for step in steps)
     later = [due for due, state in known if due > row.due_at and state != State.MISSED]
     earlier = [due for due, _ in known if due <= row.due_at]
     missed = [due for due, state in known if due <= row.due_at and state == State.MISSED] or earlier
     return Around(
         next_on=local_day(later[0], clinic.zone) if later else None,
         missed_on=local_day(missed[-1], clinic.zone) if missed and row.kind == Kind.CATCH_UP else None,
+        days=other_days(protocol, [(step.step, step.day) for step in steps]),
     )
 
 

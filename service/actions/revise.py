@@ -26,7 +26,7 @@ from service.domain.persons import (
 )
 from service.domain.protocol import FollowUpProtocol
 from service.domain.reminder import Reason, State
-from service.domain.schedule import Entry, Standing, correct, local_day, plan
+from service.domain.schedule import Standing, correct, local_day, plan
 from service.errors import BadInput, NotAllowed
 from service.store import audit, check_ins, clients, outbox
 from service.store.audit import Deed
@@ -66,7 +66,7 @@ def correct_treatment(
     clients.change_treatment(connection, treatment_id, {"treated_on": given.treated_on, "treated_at": given.treated_at})
     entries = plan(given.protocol, given.treated_on, clinic.time, who.now)
     subject = (treatment_id, given.protocol, given.treated_on)
-    kept = _correct_rows(connection, clinic, subject, entries, who.now)
+    kept = _correct_rows(connection, clinic, subject, who.now)
     fresh = [entry for entry in entries if entry.step not in kept]
     save_entries(connection, clinic, client, subject, fresh, who.now)
     again.give_back(connection, clinic.id, client["id"], given.protocol.area, who.now)
@@ -75,12 +75,9 @@ def correct_treatment(
     return Planned(treatment_id, plan_rows(connection, treatment_id), kept=tuple(kept))
 
 
-def _correct_rows(
-    connection: sa.Connection, clinic: Clinic, subject: Subject, entries: tuple[Entry, ...], now: datetime
-) -> list[str]:
+def _correct_rows(connection: sa.Connection, clinic: Clinic, subject: Subject, now: datetime) -> list[str]:
     """Apply domain/schedule.correct to each standing row. Returns the steps that keep theirs."""
     treatment_id, _, treated_on = subject
-    planned_for = {entry.step: local_day(entry.due_at, clinic.zone) for entry in entries}
     rows = connection.execute(
         sa.select(emails).where(
             emails.c.treatment_id == treatment_id, emails.c.replaced_at.is_(None), emails.c.state != State.CANCELLED
@@ -90,8 +87,8 @@ def _correct_rows(
     for row in rows:
         sent_on = local_day(row.sent_at, clinic.zone) if row.sent_at else None
         standing = Standing(row.step, State(row.state), row.doubt_since is not None, sent_on)
-        # A catch-up note, or a step its protocol no longer has, spoke of the same day after the treatment.
-        decision = correct(standing, planned_for.get(row.step, treated_on + timedelta(days=row.day)))
+        # Its words were for that day after the treatment, whatever the protocol or the clinic has set since.
+        decision = correct(standing, treated_on + timedelta(days=row.day))
         if decision.state is not None:
             outbox.end_open(connection, emails.c.id == row.id, Reason.CORRECTED, now)
         if decision.replaced:

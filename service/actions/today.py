@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from service.actions.answer import Link, clinic_of, is_theirs, links_in
 from service.actions.shelf import Shelf
+from service.actions.treated import planned_protocol
 from service.actions.writing import sender
 from service.domain.letter import Letter, SlotKind, facts
 from service.domain.protocol import FollowUpProtocol
@@ -104,7 +105,7 @@ def _spoken(connection: sa.Connection, shelf: Shelf, whose: tuple[Clinic, Link],
     wanted = {(row["protocol"], _text(protocols.get(row["protocol"]), row, on)) for row in current}
     shelf.refresh(connection, [clinic.id], now.date(), wanted)
     # All or none: who reads the words for one visit must not take them for another.
-    return tuple(_said(shelf, clinic, (client["language"], on), row) for row in current)
+    return tuple(_said(connection, shelf, (clinic, client["language"], on), row) for row in current)
 
 
 def _newest(connection: sa.Connection, client: sa.RowMapping, on: date) -> list[sa.RowMapping]:
@@ -129,14 +130,15 @@ def _text(protocol: FollowUpProtocol | None, row: sa.RowMapping, on: date) -> st
     return found.text if found else ""
 
 
-def _said(shelf: Shelf, clinic: Clinic, reader: tuple[str, date], row: sa.RowMapping) -> Spoken:
-    language, on = reader
+def _said(connection: sa.Connection, shelf: Shelf, reader: tuple[Clinic, str, date], row: sa.RowMapping) -> Spoken:
+    clinic, language, on = reader
     protocol = shelf.catalogue.protocols.get(row["protocol"])
     version = shelf.choose(clinic, row["protocol"], _text(protocol, row, on), language)
     if protocol is None or version is None:
         raise _Silent(Why.NO_WORDS)
+    planned = planned_protocol(connection, protocol, row["id"])
     try:
-        return spoken_for(shelf.compiled(version), protocol, (clinic, row["treated_on"], on), version.version)
+        return spoken_for(shelf.compiled(version), planned, (clinic, row["treated_on"], on), version.version)
     except BadText as error:
         # A clinic that has not said whom to call: no words about signs without a number beside them.
         raise _Silent(Why.NO_WORDS) from error

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from service.actions.page_preview import as_document
 from service.actions.previewing import SAMPLE_TREATED_ON, Desk, Wanted, of_words
 from service.actions.today import spoken_for
-from service.actions.treated import newest_treatment
+from service.actions.treated import newest_treatment, planned_protocol
 from service.actions.words import TextKey
 from service.domain.letter import LetterKind
 from service.domain.protocol import FollowUpProtocol
@@ -135,7 +135,7 @@ def _page(
     treated_on = SAMPLE_TREATED_ON
     if client_id:
         _, treatment = newest_treatment(connection, desk.clinic, protocol, client_id)
-        treated_on = treatment["treated_on"]
+        treated_on, protocol = treatment["treated_on"], planned_protocol(connection, protocol, treatment["id"])
     first, _ = protocol.span(compiled.name) or (0, 0)
     spoken = spoken_for(compiled, protocol, (desk.clinic, treated_on, treated_on + timedelta(days=first)), 0)
     return Look(spoken.title, spoken.text, as_document(spoken), findings=findings)

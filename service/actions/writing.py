@@ -16,6 +16,7 @@ from service.actions.answer import STOP_MAILTO, link_of, links_in, write_links
 from service.domain.contact import Withheld
 from service.domain.hours import parse_hours
 from service.domain.letter import Letter, LetterKind, Sender, facts
+from service.domain.own_steps import as_planned
 from service.domain.persons import greeting_name
 from service.domain.protocol import FollowUpProtocol
 from service.domain.reminder import Reason, State, ended
@@ -61,20 +62,17 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class Around:
-    """What a letter says that is not in its own row. next_on, missed_on: local dates of neighbouring steps."""
+    """What is not in a letter's own row. *_on: local dates of neighbouring steps. days: see own_steps.other_days."""
 
     next_on: date | None = None
     missed_on: date | None = None
+    days: tuple[tuple[str, int], ...] = ()
 
 
 #: So many kinds of letter are kept ready; a clinic's busy day has a handful.
 KEPT = 500
 _json = json.JSONEncoder(ensure_ascii=False).encode
-_LETTER_KINDS: dict[str, LetterKind] = {
-    Kind.REMINDER: "reminder",
-    Kind.CATCH_UP: "catch_up",
-    Kind.HELLO: "hello",
-}
+_LETTER_KINDS: dict[str, LetterKind] = {Kind.REMINDER: "reminder", Kind.CATCH_UP: "catch_up", Kind.HELLO: "hello"}
 
 
 def text_name(row: ClaimedEmail, protocol: FollowUpProtocol) -> str | None:
@@ -158,7 +156,9 @@ class Writer:
             if len(self._shared) > KEPT:
                 self._shared.clear()
             letter = _letter(row, clinic, (words.compiled.language, for_on), said)
-            content = facts(letter, protocol) | {"from_address": clinic.from_address or clinic.reply_to}
+            content = facts(letter, protocol and as_planned(protocol, said[1].days)) | {
+                "from_address": clinic.from_address or clinic.reply_to
+            }
             links = links_in(clinic, protocol) if self._places[0] else frozenset[str]()
             links |= {STOP_MAILTO} if self._places[1] else set()
             content |= dict.fromkeys(links, "https:")  # not empty: the frame leaves places for a client's own

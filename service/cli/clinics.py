@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from service.cli.links import show_link, welcome_link
 from service.cli.options import (
     ID,
     actor,
@@ -20,12 +21,12 @@ from service.cli.options import (
     writing,
 )
 from service.cli.output import example, print_document, print_lines, print_table, say
+from service.cli.steps import step_command
 from service.domain.plain import local, words
 
 if TYPE_CHECKING:
     from service.cli.options import Desk
     from service.store.clinics import Clinic
-    from service.wiring import Service
 
 CLINIC_OPTIONS = {
     "timezone": "IANA name, like Europe/London.",
@@ -130,6 +131,9 @@ def add_clinic(name: str, json_: bool, now: str | None, **options: Any) -> None:
     _show(clinic, json_)
 
 
+clinic_command.add_command(step_command)
+
+
 @click.group("staff", epilog=example("aftercare staff list"))
 def staff_command() -> None:
     """Add, list, disable or enable staff members; make links to sign in."""
@@ -155,19 +159,6 @@ def add_staff(json_: bool, now: str | None, clinic_id: int | None, **given: str)
     else:
         say(f"Staff member {staff_id}: {added['name']}, {added['role']}.")
         show_link(link)
-
-
-def welcome_link(service: Service, token: str) -> str:
-    """The whole address of a one-time link."""
-    from service.wiring import desk_url
-
-    return desk_url(service.settings, f"/welcome/{token}")
-
-
-def show_link(link: str) -> None:
-    """The link alone on standard output; what it is for on standard error."""
-    say("This link opens once, to choose a password. Whoever has it gets in: give it to nobody else.")
-    click.echo(link)
 
 
 def _people(desk: Desk, connection: Any) -> list[dict[str, Any]]:

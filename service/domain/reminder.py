@@ -75,6 +75,8 @@ OPEN = (P, C, S, D, H)
 FINAL = tuple(state for state in State if state not in OPEN)
 
 BACK_OFF_MINUTES = (5, 10, 20, 40, 60)
+#: Between two reminders of one client.
+GAP_BETWEEN_REMINDERS = timedelta(hours=12)
 DOUBT_WAIT = (timedelta(minutes=15), timedelta(minutes=30))
 
 

@@ -11,20 +11,21 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, available_timezones
 
+from service.domain.own_steps import OwnStep, for_clinic
 from service.domain.protocol import FollowUpProtocol, Step
 from service.domain.reminder import Reason, State
 from service.errors import BadInput
 
-GAP_BETWEEN_REMINDERS = timedelta(hours=12)
 CATCH_UP_IS_COVERED_BY_A_STEP_WITHIN = timedelta(hours=24)
 
 
 @dataclass(frozen=True)
 class ClinicTime:
-    """A clinic's zone and the local hour it writes at."""
+    """A clinic's zone, the local hour it writes at, and what it set for single steps."""
 
     zone: ZoneInfo
     send_at: time
+    own_steps: tuple[OwnStep, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,9 @@ def day_number(treated_on: date, on: date) -> int:
 
 
 def plan(protocol: FollowUpProtocol, treated_on: date, clinic: ClinicTime, now: datetime) -> tuple[Entry, ...]:
-    """One entry per step, in order of days. now: the instant of registration."""
-    return tuple(_entry(step, treated_on, clinic, now) for step in protocol.steps)
+    """One entry per step, in order of days, at the clinic's own days and hours. now: the instant of registration."""
+    followed = for_clinic(protocol, clinic.own_steps)
+    return tuple(_entry(step, treated_on, clinic, now) for step in followed.steps)
 
 
 def _entry(step: Step, treated_on: date, clinic: ClinicTime, now: datetime) -> Entry:
@@ -144,7 +146,7 @@ class Correction:
 
 
 def correct(row: Standing, new_day: date) -> Correction:
-    """P6. new_day: the local day on which this step is now due."""
+    """P6. new_day: the local day that the words of this row are for now."""
     match row.state:
         case State.SENDING:
             return Correction()

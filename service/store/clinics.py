@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
+from service.domain.own_steps import OwnStep
 from service.domain.schedule import ClinicTime
 from service.errors import BadInput, NotFound
 from service.store.tables import Role, clinics, staff
@@ -40,6 +42,7 @@ class Clinic:
     check_in: bool
     created_at: datetime
     asks_code: bool = False
+    own_steps: tuple[OwnStep, ...] = ()
 
     @property
     def zone(self) -> ZoneInfo:
@@ -47,7 +50,7 @@ class Clinic:
 
     @property
     def time(self) -> ClinicTime:
-        return ClinicTime(self.zone, time.fromisoformat(self.send_at))
+        return ClinicTime(self.zone, time.fromisoformat(self.send_at), self.own_steps)
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -56,7 +59,15 @@ class Clinic:
 
 
 def _read(row: sa.Row[Any]) -> Clinic:
-    return Clinic(**{name: getattr(row, name) for name in Clinic.__dataclass_fields__})
+    fields = {name: getattr(row, name) for name in Clinic.__dataclass_fields__}
+    return Clinic(**fields | {"own_steps": tuple(_own_step(one) for one in json.loads(row.own_steps))})
+
+
+def _own_step(stored: dict[str, Any]) -> OwnStep:
+    times: dict[str, Any] = {
+        name: time.fromisoformat(stored[name]) for name in ("send_at", "until_at") if name in stored
+    }
+    return OwnStep(**stored | times)
 
 
 def every(connection: sa.Connection) -> list[Clinic]:
@@ -97,6 +108,22 @@ def change(connection: sa.Connection, clinic_id: int, values: Mapping[str, str |
     if values:
         connection.execute(sa.update(clinics).where(clinics.c.id == clinic_id).values(**values))
     return get(connection, clinic_id)
+
+
+def lock(connection: sa.Connection, clinic_id: int) -> Clinic:
+    """The clinic as it is now; nobody else changes it before this transaction ends."""
+    connection.execute(sa.select(clinics.c.id).where(clinics.c.id == clinic_id).with_for_update())
+    return get(connection, clinic_id)
+
+
+def save_own_steps(connection: sa.Connection, clinic_id: int, own: Iterable[OwnStep]) -> Clinic:
+    """Replace what the clinic set for single steps."""
+    stored = [{name: _plain(value) for name, value in asdict(one).items() if value is not None} for one in own]
+    return change(connection, clinic_id, {"own_steps": json.dumps(stored)})
+
+
+def _plain(value: str | int | time) -> str | int:
+    return f"{value:%H:%M}" if isinstance(value, time) else value
 
 
 def add_staff(connection: sa.Connection, clinic_id: int, values: dict[str, str], now: datetime) -> int:

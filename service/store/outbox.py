@@ -164,24 +164,6 @@ def release(connection: sa.Connection, ids: Sequence[int], token: str) -> None:
     connection.execute(sa.update(emails).where(mine).values(state=_before_claim(), **NO_LEASE))
 
 
-def neighbours(connection: sa.Connection, treatment_ids: Sequence[int]) -> dict[int, list[tuple[int, str, datetime]]]:
-    """Treatment -> (day, state, due_at) of its standing reminders, by day."""
-    found: dict[int, list[tuple[int, str, datetime]]] = {}
-    query = (
-        sa.select(emails.c.treatment_id, emails.c.day, emails.c.state, emails.c.due_at)
-        .where(
-            emails.c.treatment_id.in_(sorted(set(treatment_ids))),
-            emails.c.kind == Kind.REMINDER,
-            emails.c.replaced_at.is_(None),
-            emails.c.state != sa.literal_column("'cancelled'"),  # as the unique index says it
-        )
-        .order_by(emails.c.treatment_id, emails.c.day)
-    )
-    for treatment_id, *step in connection.execute(query).all():
-        found.setdefault(treatment_id, []).append(tuple(step))
-    return found
-
-
 NO_LEASE = dict.fromkeys(("lease_token", "lease_until", "worker"), sa.null())
 
 

@@ -6,8 +6,7 @@ from datetime import timedelta
 
 import sqlalchemy as sa
 
-from service.domain.reminder import State
-from service.domain.schedule import GAP_BETWEEN_REMINDERS
+from service.domain.reminder import GAP_BETWEEN_REMINDERS, State
 from service.store.engine import Instant
 from service.store.tables import Kind, attempts, emails
 

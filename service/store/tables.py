@@ -76,6 +76,9 @@ clinics = sa.Table(
     sa.Column("urgent_line_number", sa.String(32), nullable=False, server_default=""),
     sa.Column("wash_advice", sa.String(300), nullable=False, server_default=""),
     sa.Column("daily_cap", sa.Integer),
+    # Days, hours and windows of its own, as JSON: a list of domain/own_steps.OwnStep without what is None. Here and not
+    # in a table of its own, because whoever plans has read this row.
+    sa.Column("own_steps", sa.Text, nullable=False, server_default="[]"),
     # Whether clients may answer questions through a link.
     sa.Column("check_in", sa.Boolean, nullable=False, server_default=sa.text("(TRUE)")),
     # Staff of this clinic sign in with a second factor.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import date
+from datetime import date, time
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from service.actions.answer import Link, link_of
 from service.actions.shelf import Shelf
 from service.actions.today import Today, Why, read_today
 from service.actions.words import Approval, TextKey
+from service.domain.own_steps import OwnStep
 from service.errors import NotFound
 from service.store import clinics
 from service.store.engine import Store
@@ -251,6 +252,23 @@ def test_an_approved_version_is_shown_although_a_draft_follows_it(world: World) 
         words.save(connection, world.service.catalogue, world.clinic, (key, source), world.who("2026-11-20 17:00"))
     assert "What to do" in show(world, link(client), "2026-11-21 12:00", live=True).spoken[0].text
     assert "What you can do" in show(world, link(client), "2026-11-21 12:00").spoken[0].text
+
+
+def test_a_page_that_names_the_day_of_a_step_says_the_day_that_was_planned(world: World) -> None:
+    client = world.client()
+    world.treat(client, TREATED)
+    key = TextKey(SMP, "today-00", "en")
+    source = world.service.catalogue.sources[SMP, "today-00", "en"].replace("What to do", "Until {{ day_03_date }}", 1)
+    with world.store.write() as connection:
+        words.save(connection, world.service.catalogue, world.clinic, (key, source), world.who("2026-11-20 17:00"))
+        own = [OwnStep(SMP, "day-03", 4, time(9))]
+        moved = World(world.service, clinics.save_own_steps(connection, world.clinic.id, own))
+    later = moved.client("Lou Day")
+    moved.treat(later, TREATED)
+    whose = (link(client), link(later, "lou@example.com"))
+    usual, other = (show(world, one, "2026-11-21 12:00").spoken[0].text for one in whose)
+    assert "Until Monday 23 November" in usual
+    assert "Until Tuesday 24 November" in other
 
 
 def test_a_client_without_words_in_the_language_reads_another_whole(world: World) -> None:

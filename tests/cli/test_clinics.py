@@ -59,6 +59,52 @@ def test_a_new_hour_holds_for_new_plans_only(cli: CommandLine) -> None:
     assert {step["due_at"][11:] for step in later["plan"]} == {"18:15:00Z"}
 
 
+STEP = ("clinic", "step", "--protocol", "scalp-micropigmentation", "--step", "day-03")
+
+
+def test_one_step_gets_a_day_and_hour_of_its_own_and_gives_them_back(either: CommandLine) -> None:
+    either.treat(either.client())
+    said = either.document(*STEP, "--day", 4, "--send-at", "09:15")
+    assert said == {
+        "protocol": "scalp-micropigmentation",
+        "step": "day-03",
+        "own": True,
+        "day": 4,
+        "send_at": "09:15",
+        "useful_until_day": 4,
+        "useful_until_at": "12:00",
+    }
+    assert {row["due_at"][11:] for row in either.lines("outbox")} == {"10:00:00Z"}
+    later = either.treat(either.client("Lou Day"))
+    assert [step["due_at"][5:16] for step in later["plan"]] == ["11-21T10:00", "11-24T09:15", "11-30T10:00"]
+    assert either.document(*STEP) == said
+    shorter = either.document(*STEP, "--useful-until-at", "11:00")
+    assert (shorter["day"], shorter["send_at"], shorter["useful_until_at"]) == (4, "09:15", "11:00")
+    told = either(*STEP, "--send-at", "09:30").err
+    assert "day 4 at 09:30, useful until day 4 11:00" in told
+    assert "The protocol says: day 3 at 10:00, useful until day 4 12:00." in told
+    assert either.document(*STEP, "--reset")["own"] is False
+    assert "as the protocol says" in either(*STEP, "--day", "").err
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        (("--day", 5, "--send-at", "09:00"), "day"),
+        (("--day", "soon"), "day"),
+        (("--send-at", "9 am"), "send_at"),
+        (("--useful-until-day", 5), "useful_until_day"),
+        (("--useful-until-at", "12:01"), "useful_until_at"),
+        (("--reset", "--day", 4), "reset"),
+        (("--step", "day-02", "--day", 2), "step"),
+    ],
+)
+def test_a_step_that_the_words_do_not_allow_is_refused(cli: CommandLine, options: tuple[str, ...], field: str) -> None:
+    refused = cli.refusal(*STEP, *options)
+    assert (refused["status"], refused["field"]) == (2, field)
+    assert refused["next_step"]
+
+
 def test_a_second_clinic_has_its_own_zone_and_texts(either: CommandLine) -> None:
     added = either.document("clinic", "add", "--name", "Southgate", "--timezone", "Australia/Perth")
     assert added["id"] == 2

@@ -14,6 +14,7 @@ from service.store import outbox
 from service.store.clinics import Clinic
 from service.store.engine import Store
 from service.store.locking import lock_clients
+from service.store.neighbours import neighbours
 from service.store.outbox import Lease
 from service.store.owed import has_step
 from service.store.tables import clients, emails
@@ -295,9 +296,9 @@ def test_the_neighbours_of_a_step_are_those_that_stand_by_day(connection: sa.Con
     ):
         build_email(connection, clinic, client_id, treatment_id=one, **fields)
     build_email(connection, clinic, client_id, treatment_id=other)
-    assert outbox.neighbours(connection, [one, one]) == {one: [(1, "missed", DUE), (3, "planned", DUE)]}
-    assert set(outbox.neighbours(connection, [one, other])) == {one, other}
-    assert outbox.neighbours(connection, []) == {}
+    assert neighbours(connection, [one, one]) == {one: [("day-01", 1, "missed", DUE), ("day-03", 3, "planned", DUE)]}
+    assert set(neighbours(connection, [one, other])) == {one, other}
+    assert neighbours(connection, []) == {}
 
 
 # --- how it is found

@@ -189,7 +189,7 @@ def test_fields_that_no_form_has_change_nothing(world: World) -> None:
     assert (stored(world).asks_code, stored(world).id) == (False, world.clinic.id)
 
 
-def test_the_protocols_are_shown_to_read_with_the_sentence_where_they_are_changed(world: World) -> None:
+def test_the_protocols_are_shown_to_read_with_the_sentence_where_limits_are_changed(world: World) -> None:
     with signed_in(world, Role.RECEPTION) as desk:
         page = desk.get("/settings/protocols").text
     said = words(page)

@@ -1,10 +1,12 @@
-"""What the program follows after each kind of treatment: days, windows, limits, check-in. To read, not to change."""
+"""What the program follows after each kind of treatment: days, windows, limits, check-in; here to read."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+from service.actions.own_steps import as_followed, own_step
+from service.domain.own_steps import OwnStep
 from service.domain.protocol import CheckIn, FollowUpProtocol, Level
 from service.web.desk.visit import Answer, Page, Route, Visit
 
@@ -19,10 +21,40 @@ LEVELS: Mapping[Level, tuple[str, str]] = {
 }
 
 
+_DONE = {
+    "step": "Saved. It holds for treatments registered from now on; what is planned already stays as it is.",
+    "same": "Nothing was changed.",
+}
+
+
 def _list(visit: Visit) -> Answer:
     protocols = visit.service.catalogue.protocols.values()
-    shown = [{"protocol": one, "columns": _columns(one), "questions": _questions(one, visit)} for one in protocols]
-    return Page("settings_protocols.html", {"protocols": shown, "levels": LEVELS})
+    shown = [
+        {
+            "protocol": one,
+            "followed": as_followed(visit.clinic, one)[0],
+            "steps": _steps(one, visit),
+            "misfit": as_followed(visit.clinic, one)[1],
+            "columns": _columns(one),
+            "questions": _questions(one, visit),
+        }
+        for one in protocols
+    ]
+    done = _DONE.get(visit.query.get("done", ""), "")
+    return Page("settings_protocols.html", {"protocols": shown, "levels": LEVELS, "done": done})
+
+
+def _steps(protocol: FollowUpProtocol, visit: Visit) -> list[dict[str, Any]]:
+    """Each step as this clinic follows it, as the protocol says it, and whether they differ."""
+    followed, _ = as_followed(visit.clinic, protocol)
+    return [
+        {
+            "step": step,
+            "protocol": said,
+            "own": own_step(visit.clinic, protocol, step.key) != OwnStep(protocol.key, step.key),
+        }
+        for step, said in zip(followed.steps, protocol.steps, strict=True)
+    ]
 
 
 def _columns(protocol: FollowUpProtocol) -> list[tuple[str, str]]:

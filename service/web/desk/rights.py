@@ -88,6 +88,8 @@ RIGHTS: Mapping[str, frozenset[Role]] = {
     "GET /settings/clinic": OWNERS,
     "POST /settings/clinic": OWNERS,
     "GET /settings/protocols": ALL,
+    "GET /settings/protocols/step": OWNERS,
+    "POST /settings/protocols/step": OWNERS,
     "GET /settings/staff": OWNERS,
     "POST /settings/staff": OWNERS,
     "POST /settings/staff/code": OWNERS,

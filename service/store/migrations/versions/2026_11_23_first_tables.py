@@ -75,6 +75,7 @@ def upgrade() -> None:
         sa.Column("urgent_line_number", sa.String(length=32), server_default="", nullable=False),
         sa.Column("wash_advice", sa.String(length=300), server_default="", nullable=False),
         sa.Column("daily_cap", sa.Integer(), nullable=True),
+        sa.Column("own_steps", sa.Text(), server_default="[]", nullable=False),
         sa.Column("check_in", sa.Boolean(), server_default=sa.text("(TRUE)"), nullable=False),
         sa.Column("asks_code", sa.Boolean(), server_default=sa.text("(FALSE)"), nullable=False),
         sa.Column("created_at", Instant(), nullable=False),
