@@ -20,6 +20,7 @@ import sqlalchemy as sa
 import structlog
 
 from service.actions.book import Answer, Book, Rules
+from service.actions.lockout import Lockout
 from service.actions.outcomes import broken_outcome, given_back, heard_outcome, withheld_outcome
 from service.actions.prepare import Preparer
 from service.actions.upkeep import Upkeep
@@ -49,18 +50,23 @@ Route = Callable[[str], RelayAddress]
 
 @dataclass
 class Delivery:
-    """A worker's delivery over many ticks. route: which relay takes an address; the breaker stays between ticks."""
+    """A worker's delivery over many ticks. route: which relay takes an address; the breaker stays."""
 
     store: Store
     preparer: Preparer
     upkeep: Upkeep
     route: Route
     rules: Rules
+    lockout: Lockout
     breaker: Breaker = field(default_factory=Breaker)
     stopping: bool = False
 
     async def tick(self, clock: Clock) -> Counter[str]:
         """One round at `clock`. Returns rows by what became of them, and `claimed`."""
+        async with self.lockout.shared(self):
+            return await self._tick(clock)
+
+    async def _tick(self, clock: Clock) -> Counter[str]:
         now = clock()
         counts = Counter(await self.store.in_thread(self.upkeep.run, now))
         if not self.breaker.lets_pass(now):

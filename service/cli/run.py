@@ -75,8 +75,9 @@ async def _watched(service: Service, work: Delivery, worker: str, *, until_idle:
         clock = service.clock()
         began = clock()
         return await (work.until_idle(clock) if until_idle else work.tick(clock))
-    except AftercareError as error:
-        trouble = error.message
+    except BaseException as error:
+        # A bug, or a Ctrl-C in mid-round, is no good round either.
+        trouble = error.message if isinstance(error, AftercareError) else type(error).__name__
         raise
     finally:
         line, now = work.breaker, clock()
@@ -132,12 +133,16 @@ def demo_command(days: int, port: int, no_serve: bool) -> None:
 @clinic_option
 def test_email_command(address: str, json_: bool, clinic_id: int | None) -> None:
     """Send one neutral e-mail through the relay and tell what it answered."""
+    from service.actions import lockout
     from service.actions.addresses import check_address
 
     to = check_address(address)
     with desk_for(clinic_id, None) as desk:
         told, caught = asyncio.run(_try(desk, to))
         relay_is_set = desk.service.settings.relay_host is not None
+        if told.accepted and not caught:
+            with desk.service.store.write() as connection:
+                lockout.forget(connection)
     if not told.accepted:
         raise Unavailable(
             f"{told.relay} did not take it ({told.stage}: {f'{told.code} ' if told.code else ''}{told.words})",

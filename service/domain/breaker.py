@@ -13,9 +13,13 @@ from service.domain.replies import Kind, Scope, Stage, Verdict
 PROBE_AFTER_MINUTES = (1, 2, 4, 5)
 #: A wrong password asked for too often locks the account at the relay: then only changed settings help.
 AUTH_TRIES = 10
-#: So many in a row say that the line, not the one e-mail, is at fault.
+NO_MORE = (
+    f"After {AUTH_TRIES} tries no more are made: set the right user name and password, or have "
+    "`aftercare test-email` go through"
+)
+#: So many in a row say that the line, not the one e-mail, is at fault. An address that does not exist says nothing.
 CONNECTIONS_LOST_IN_A_ROW = 3
-CONTENT_REFUSED_IN_A_ROW = 5
+REFUSED_IN_A_ROW = 5
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,7 @@ class Breaker:
     probes: int = 0
     auth_failures: int = 0
     connections_lost: int = 0
-    content_refused: int = 0
+    refused: int = 0
     cause: str = ""
     urgent: bool = False
 
@@ -44,20 +48,21 @@ class Breaker:
         if verdict.kind is Kind.ACCEPTED:
             return Breaker()
         if verdict.scope is Scope.RELAY:
-            tripped = self.tripped(now, cause, auth=stage is Stage.AUTH)
-            return replace(tripped, urgent=self.urgent or verdict.kind is Kind.CONFIGURATION)
+            ours = verdict.kind is Kind.CONFIGURATION
+            tripped = self.tripped(now, cause, auth=ours and stage is Stage.AUTH)
+            return replace(tripped, urgent=self.urgent or ours)
         if verdict.scope is Scope.CONNECTION:
             lost = replace(self, connections_lost=self.connections_lost + 1)
             return lost.tripped(now, cause) if lost.connections_lost >= CONNECTIONS_LOST_IN_A_ROW else lost
         if verdict.kind is Kind.WITHHELD:
             return self
-        refused = self.content_refused
-        if verdict.kind is Kind.PERMANENT and verdict.scope is Scope.MESSAGE:
+        refused = self.refused
+        if verdict.kind is Kind.PERMANENT and not verdict.suppress:
             refused += 1
-            if refused >= CONTENT_REFUSED_IN_A_ROW:
-                return replace(self, content_refused=refused, connections_lost=0).tripped(now, cause)
+            if refused >= REFUSED_IN_A_ROW:
+                return replace(self, refused=refused, connections_lost=0).tripped(now, cause)
         # The relay talked to us properly about one e-mail: the line works.
-        return Breaker(content_refused=refused)
+        return Breaker(refused=refused)
 
     def tripped(self, now: datetime, cause: str, *, auth: bool = False) -> Breaker:
         """Open, or after a failed probe open for longer."""
@@ -65,6 +70,8 @@ class Breaker:
             return self  # conversations begun before it opened tell nothing new
         minutes = PROBE_AFTER_MINUTES[min(self.probes, len(PROBE_AFTER_MINUTES) - 1)]
         failures = self.auth_failures + (1 if auth else 0)
+        if failures >= AUTH_TRIES:
+            cause = f"{cause[:150]}. {NO_MORE}"
         return replace(
             self,
             opened_at=self.opened_at or now,

@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
+from service.domain.reply_words import ADDRESS_IS_DEAD, contradicted, refuses_us, unknown_user
+
 
 class Stage(StrEnum):
     """How far a conversation came when the reply, or the silence, happened."""
@@ -79,12 +81,6 @@ TIMED_OUT = "timed out"
 NOT_SMTP = "not SMTP"
 
 _ENHANCED = re.compile(r"[245]\.\d{1,3}\.\d{1,3}(?=[\s:]|\Z)")
-_UNKNOWN_USER = re.compile(
-    r"user (?:is )?unknown|unknown (?:user|recipient|local part|mailbox)|no such (?:user|recipient|mailbox|address)"
-    r"|(?:mailbox|user|recipient|address)(?: <address>)? (?:does not|doesn't) exist|invalid (?:recipient|mailbox)"
-    r"|recipient not found",
-    re.IGNORECASE,
-)
 _NOT_FOR_US = re.compile(
     r"relay(?:ing)? (?:access )?(?:is )?(?:denied|not (?:permitted|allowed))|unable to relay|authentication required",
     re.IGNORECASE,
@@ -93,9 +89,6 @@ _NOT_FOR_US = re.compile(
 _OUR_SENDER = re.compile(r"sender address rejected|sender verify failed", re.IGNORECASE)
 _OUR_SENDER_CODES = frozenset({"4.1.7", "4.1.8", "5.1.7", "5.1.8"})
 _OUT_OF_STEP = frozenset({500, 502, 503})
-
-#: Only these say that the address itself cannot work (reliability: the worst error is a false hard one).
-ADDRESS_IS_DEAD = frozenset({"5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1"})
 
 _RELAY_TEMPORARY = Verdict(Kind.TEMPORARY, Scope.RELAY)
 _CONNECTION_TEMPORARY = Verdict(Kind.TEMPORARY, Scope.CONNECTION)
@@ -152,7 +145,12 @@ def _before_recipient(stage: Stage, code: int) -> Verdict:
 def _recipient(heard: Heard, code: int) -> Verdict:
     if code < 400:
         return _CONNECTION_TEMPORARY
-    if code == 530 or code in _OUT_OF_STEP or _NOT_FOR_US.search(heard.text):
+    if (
+        code == 530
+        or code in _OUT_OF_STEP
+        or _NOT_FOR_US.search(heard.text)
+        or (code >= 500 and refuses_us(heard.text))
+    ):
         return _CONFIGURATION
     enhanced = heard.enhanced
     if enhanced in _OUR_SENDER_CODES or _OUR_SENDER.search(heard.text):
@@ -161,7 +159,10 @@ def _recipient(heard: Heard, code: int) -> Verdict:
         if enhanced == "4.5.3":
             return _CONNECTION_TEMPORARY
         return Verdict(Kind.TEMPORARY, Scope.RECIPIENT, counts=True)
-    dead = code == 556 or enhanced in ADDRESS_IS_DEAD or (enhanced is None and bool(_UNKNOWN_USER.search(heard.text)))
+    if enhanced is None and code != 556:
+        dead = unknown_user(heard.text)
+    else:
+        dead = (code == 556 or enhanced in ADDRESS_IS_DEAD) and not contradicted(heard.text)
     return Verdict(Kind.PERMANENT, Scope.RECIPIENT, counts=True, suppress=dead)
 
 

@@ -11,9 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from service.domain.replies import ADDRESS_IS_DEAD
+from service.domain.reply_words import ADDRESS_IS_DEAD, codes, contradicted, unknown_user
 from service.mail.reports_mime import MOST_TEXT, Part, Unreadable, fields
-from service.mail.reports_words import OTHER_TROUBLE, OUR_SIDE, UNKNOWN_USER
 
 #: A report of ours has one recipient; more than this is read by nobody.
 MOST_RECIPIENTS = 50
@@ -40,39 +39,11 @@ class Recipient:
 
 _ACTIONS = ("failed", "delayed", "delivered", "relayed", "expanded")
 _STATUS = re.compile(r"[245]\.(?:0|[1-9]\d{0,2})\.(?:0|[1-9]\d{0,2})(?=[\s(;]|\Z)")
-_CODES = re.compile(r"(?<![\d.])[245]\.\d{1,3}\.\d{1,3}(?!\.?\d)")
-_REPLY = re.compile(r"(?<![\d.])([245])\d\d(?=[\s-])")
 _ESCAPED = re.compile(r"\\x\{([0-9A-Fa-f]{1,6})\}")
 _COMMENT = re.compile(r"\([^()]*\)")
 _PLAIN = re.compile(
     r"(?<![^\s<>()\",;:])[^\s<>()\",;:\\\x00-\x1f\x7f-\x9f@]{1,64}@[^\s<>()\",;:\\\x00-\x1f\x7f-\x9f@]{1,190}"
 )
-
-_REPLY_IS_TEMPORARY = re.compile(r"(?<![\d.])4\d\d(?=[\s-]{1,3}(?:4\.|\D))")
-
-
-def unknown_user(text: str) -> bool:
-    """Whether words say clearly that there is nobody of this address, and nothing else besides."""
-    against = (_REPLY_IS_TEMPORARY, OTHER_TROUBLE, OUR_SIDE)
-    return bool(UNKNOWN_USER.search(text)) and not any(pattern.search(text) for pattern in against)
-
-
-def codes(text: str) -> list[str]:
-    """Enhanced status codes (RFC 3463) anywhere in a text."""
-    return _CODES.findall(text)
-
-
-def contradicted(words: str) -> bool:
-    """Whether the words beside a status that says "no such address" speak of something else."""
-    reply = _REPLY.search(words[:100])
-    if reply is not None and reply[1] != "5":
-        return True
-    if OUR_SIDE.search(words):
-        return True
-    found = codes(words)
-    if found and found[0] not in ADDRESS_IS_DEAD:
-        return True
-    return bool(OTHER_TROUBLE.search(words)) and not UNKNOWN_USER.search(words)
 
 
 def read_status(part: Part) -> tuple[list[Recipient], list[tuple[str, str]]]:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 
-from service.domain.replies import ADDRESS_IS_DEAD
-from service.mail.reports_status import BounceClass, Recipient, codes, contradicted, settled, unknown_user
+from service.domain.reply_words import ADDRESS_IS_DEAD, codes, contradicted, unknown_user
+from service.mail.reports_status import BounceClass, Recipient, settled
 from service.mail.reports_words import COPY, DELAY, FAILURE, FINAL
 
 #: More names than this in a report about one e-mail of ours, and none of them is believed.

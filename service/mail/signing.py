@@ -51,6 +51,12 @@ class Signer:
         mac = digest(_derived(self._ring[0][1], "message-id"), f"{epoch}\0{email_id}".encode(), "sha256")
         return f"<{mac[:15].hex()}@{domain}>"
 
+    def fingerprint(self, purpose: str, secret: str) -> str:
+        """Sixteen characters that tell whether a secret is still the same, and nothing else about it."""
+        return digest(_derived(self._ring[0][1], f"fingerprint {_checked(purpose)}"), secret.encode(), "sha256")[
+            :8
+        ].hex()
+
     def token(self, purpose: str, subject: str) -> str:
         """What a link carries: at most 40 characters safe in a URL. subject: at most 17 bytes of UTF-8, not empty.
 

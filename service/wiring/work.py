@@ -52,6 +52,7 @@ def delivery(service: Service, route: Route, worker: str) -> Delivery:
     """A worker's delivery over this service's store, words and relay."""
     from service.actions.book import Rules  # noqa: PLC0415
     from service.actions.deliver import Delivery  # noqa: PLC0415
+    from service.actions.lockout import Lockout  # noqa: PLC0415
     from service.actions.prepare import Preparer  # noqa: PLC0415
     from service.actions.upkeep import Upkeep, free_locks  # noqa: PLC0415
     from service.actions.writing import Writer  # noqa: PLC0415
@@ -75,7 +76,16 @@ def delivery(service: Service, route: Route, worker: str) -> Delivery:
             settings.relay_connections,
             settings.relay_per_minute,
         ),
+        lockout=Lockout(service.store, _relay_key(service)),
     )
+
+
+def _relay_key(service: Service) -> str:
+    """Another one for other settings of the relay; the password cannot be guessed from it."""
+    settings = service.settings
+    password = settings.relay_password.get_secret_value() if settings.relay_password else ""
+    said = (settings.relay_host, settings.relay_port, settings.relay_username, password)
+    return service.signer.fingerprint("relay", repr(said))
 
 
 def _return_address(service: Service) -> Callable[[int], str] | None:
