@@ -17,7 +17,7 @@ from service.store.audit import Deed
 from service.store.engine import Store
 from service.store.tables import Role
 from service.store.tables import audit as lines
-from service.web.desk.settings import CLINIC_FORM, FORM_FIELDS
+from service.web.desk.settings import CLINIC_FORM, FORM_FIELDS, seen_of, stored_fields
 from service.wiring import Service
 from tests.support.desk import NOON, PASSWORD, signed_in, staff_member, web
 from tests.support.world import World, another_clinic, at
@@ -124,7 +124,7 @@ def test_the_form_has_every_field_of_a_clinic_each_with_a_label(world: World) ->
 def form(world: World, **changed: str) -> dict[str, str]:
     clinic = stored(world)
     values = {name: str(getattr(clinic, name) or "") for name in FORM_FIELDS}
-    return {**values, "check_in": "yes" if clinic.check_in else "", **changed}
+    return {**values, "check_in": "yes" if clinic.check_in else "", "seen": seen_of(stored_fields(clinic)), **changed}
 
 
 def test_what_the_owner_changes_is_saved_and_written_down_field_by_field(world: World) -> None:
@@ -138,6 +138,61 @@ def test_what_the_owner_changes_is_saved_and_written_down_field_by_field(world: 
     with world.store.read() as connection:
         found = audit.search(connection, world.clinic.id, audit.Sought(action="clinic changed"), 9)
     assert [row["detail"] for row in found] == ['{"fields": ["check_in", "daily_cap", "phone", "send_at"]}']
+
+
+def changed_by_a_colleague(world: World, **fields: str) -> None:
+    with world.store.write() as connection:
+        clinic_setup.change_clinic(connection, world.clinic, fields, world.who(NOON))
+
+
+def test_what_a_colleague_changed_while_the_form_was_open_is_shown_and_never_put_back(world: World) -> None:
+    with signed_in(world, Role.OWNER) as owner:
+        owner.get("/settings/clinic")
+        sent = form(world, hours="mon-fri 08:00-12:00", phone="01632 960 007")
+        changed_by_a_colleague(world, emergency_number="112", phone="01632 960 008", check_in="off")
+        stale = owner.post("/settings/clinic", sent)
+        assert stale.status_code == 409
+        assert (stored(world).emergency_number, stored(world).hours) == ("112", "mon-fri 09:00-18:00; sat 10:00-14:00")
+        said = words(stale.text)
+        assert "Nothing of yours was saved yet." in said
+        assert (
+            "Phone 01632 960 008 Emergency number 112 Clients may answer questions through a link (check-in) no" in said
+        )
+        assert 'value="mon-fri 08:00-12:00"' in stale.text
+        assert 'value="01632 960 007"' in stale.text  # typed here too: the owner decides
+        assert shown_again(stale.text)["emergency_number"] == "112"
+        assert owner.post("/settings/clinic", shown_again(stale.text)).status_code == 303
+    clinic = stored(world)
+    assert (clinic.emergency_number, clinic.check_in) == ("112", False)
+    assert (clinic.hours, clinic.phone) == ("mon-fri 08:00-12:00", "01632 960 007")
+
+
+def test_a_mistake_in_one_field_does_not_hide_what_a_colleague_changed_in_another(world: World) -> None:
+    with signed_in(world, Role.OWNER) as owner:
+        owner.get("/settings/clinic")
+        sent = form(world, hours="always")
+        changed_by_a_colleague(world, emergency_number="112")
+        wrong = owner.post("/settings/clinic", sent)
+        assert (wrong.status_code, 'id="hours-error"' in wrong.text) == (400, True)
+        mended = {**shown_again(wrong.text), "hours": "mon-fri 08:00-12:00"}
+        assert owner.post("/settings/clinic", mended).status_code == 409
+    assert stored(world).emergency_number == "112"
+
+
+def shown_again(page: str) -> dict[str, str]:
+    """The clinic's form as a browser would send it from this page."""
+    fields = dict(re.findall(r'<input id="\w+" name="(\w+)" type="(?:text|tel|email|time)" value="([^"]*)"', page))
+    chosen = re.search(r'<option value="([^"]*)" selected', page)
+    seen = re.search(r'name="seen" value="([^"]*)"', page)
+    assert chosen is not None
+    assert seen is not None
+    ticked = {"check_in": "yes"} if re.search(r'id="check_in"[^>]* checked', page) else {}
+    return {
+        **{name: html.unescape(value) for name, value in fields.items()},
+        "language": chosen[1],
+        "seen": seen[1],
+        **ticked,
+    }
 
 
 def test_everything_that_is_wrong_is_said_at_once_beside_its_field_and_what_was_typed_stays(world: World) -> None:
