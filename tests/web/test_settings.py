@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import html
 import re
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
 
-from service.actions import clinic_setup
+from service.actions import clinic_setup, sign_in
 from service.actions.clinic_setup import FIELDS
 from service.actions.reading import note_read
 from service.store import audit, clinics, outages, staff, watch
@@ -19,7 +20,7 @@ from service.store.tables import Role
 from service.store.tables import audit as lines
 from service.web.desk.settings import CLINIC_FORM, FORM_FIELDS, seen_of, stored_fields
 from service.wiring import Service
-from tests.support.desk import NOON, PASSWORD, signed_in, staff_member, web
+from tests.support.desk import NOON, PASSWORD, Browser, signed_in, staff_member, web
 from tests.support.world import World, another_clinic, at
 
 SECRETS = {
@@ -268,6 +269,90 @@ def test_a_new_colleague_gets_a_link_that_is_shown_once(world: World) -> None:
     with web(world) as http:
         assert http.post(path, data={"password": PASSWORD, "again": PASSWORD}).status_code == 303
         assert http.get("/calls").status_code == 200
+
+
+ADDED = {"name": "Bo Reed", "email": "bo@example.com", "role": "reception"}
+
+
+def link_on(page: str) -> str:
+    found = re.search(r"http://127\.0\.0\.1:8025(/welcome/[\w-]+)", page)
+    assert found is not None, words(page)
+    return found[1]
+
+
+def nonce_on(page: str) -> str:
+    found = re.search(r'name="nonce" value="([^"]+)"', page)
+    assert found is not None
+    return found[1]
+
+
+def test_the_same_press_sent_twice_shows_the_same_link_and_that_opens(world: World) -> None:
+    with signed_in(world, Role.OWNER) as owner:
+        given = {**ADDED, "nonce": nonce_on(owner.get("/settings/staff").text)}
+        first, second = (owner.post("/settings/staff", given) for _ in range(2))
+        assert link_on(first.text) == link_on(second.text)
+        with world.store.read() as connection:
+            (bo,) = (
+                one["id"] for one in staff.people(connection, world.clinic.id, at(NOON)) if one["name"] == "Bo Reed"
+            )
+        again = {"nonce": nonce_on(second.text)}
+        pressed = [link_on(owner.post(f"/settings/staff/{bo}/link", again).text) for _ in range(2)]
+        assert pressed[0] == pressed[1] != link_on(first.text)
+        assert (
+            link_on(owner.post(f"/settings/staff/{bo}/link", {"nonce": nonce_on(second.text)[::-1]}).text) != pressed[0]
+        )
+    assert made_links(world) == 3
+
+
+def made_links(world: World) -> int:
+    """How many one-time links were made, but those the test's own staff began with."""
+    with world.store.read() as connection:
+        found = audit.search(connection, world.clinic.id, audit.Sought(action="sign-in link made"), 99)
+    return len([row for row in found if row["actor"] != "test"])
+
+
+def test_two_presses_at_once_make_one_link(world: World) -> None:
+    with signed_in(world, Role.OWNER) as owner:
+        given = {**ADDED, "nonce": nonce_on(owner.get("/settings/staff").text)}
+        with ThreadPoolExecutor(2) as both:
+            pages = list(both.map(lambda _: owner.post("/settings/staff", given).text, range(2)))
+    assert link_on(pages[0]) == link_on(pages[1])
+    assert made_links(world) == 1
+
+
+def test_a_link_is_shown_again_for_minutes_only_and_only_to_who_made_it(world: World) -> None:
+    with signed_in(world, Role.OWNER) as owner:
+        given = {**ADDED, "nonce": nonce_on(owner.get("/settings/staff").text)}
+        link = link_on(owner.post("/settings/staff", given).text)
+        other = owner_named(world, "second@example.com")
+    with web(world, "2026-11-20 12:06") as http:
+        http.post("/login", data={"email": "owner1@northgate-clinic.org", "password": PASSWORD})
+        late = Browser(http)
+        late.get("/settings/staff")
+        answer = late.post("/settings/staff", given)
+        assert (answer.status_code, link in answer.text) == (409, False)
+        assert "This link was made already, and is not shown again" in answer.text
+    with web(world) as http:
+        http.post("/login", data={"email": other, "password": PASSWORD})
+        somebody = Browser(http)
+        somebody.get("/settings/staff")
+        answer = somebody.post("/settings/staff", given)
+        assert (answer.status_code, link in answer.text) == (400, False)  # the address is taken
+        assert http.post(link, data={"password": PASSWORD, "again": PASSWORD}).status_code == 303
+    with web(world, "2026-11-20 12:01") as http:
+        http.post("/login", data={"email": "owner1@northgate-clinic.org", "password": PASSWORD})
+        used = Browser(http)
+        used.get("/settings/staff")
+        assert used.post("/settings/staff", given).status_code == 409
+    assert made_links(world) == 1
+
+
+def owner_named(world: World, email: str) -> str:
+    with world.store.write() as connection:
+        given = {"email": email, "name": "Second Owner", "role": Role.OWNER}
+        _, token = clinic_setup.invite(connection, world.clinic, given, world.who(NOON))
+    sign_in.choose_password(world.store, token, PASSWORD, at(NOON))
+    return email
 
 
 def test_the_links_address_is_the_public_one_where_there_is_one(world: World) -> None:
