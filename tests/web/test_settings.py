@@ -245,14 +245,37 @@ def test_fields_that_no_form_has_change_nothing(world: World) -> None:
     assert (stored(world).asks_code, stored(world).id) == (False, world.clinic.id)
 
 
-def test_the_protocols_are_shown_to_read_with_the_sentence_where_they_are_changed(world: World) -> None:
+@pytest.mark.parametrize("role", list(Role))
+def test_only_who_looks_after_the_program_reads_the_name_of_a_file(world: World, role: Role) -> None:
+    with signed_in(world, role) as somebody:
+        said = words(somebody.get("/settings/protocols").text)
+    is_technical = role in (Role.OWNER, Role.OPS)
+    assert ("protocol.toml" in said) is is_technical
+    assert ("tell a clinician or the owner of your clinic" in said) is not is_technical
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_an_outage_is_told_in_plain_words_before_the_technical_ones(world: World, role: Role) -> None:
+    with world.store.write() as connection:
+        outages.open_outage(connection, "relay", at(NOON), "[Errno 111] refused")
+        outages.open_outage(connection, "down", at(NOON), "OperationalError: disk I/O")
+    with signed_in(world, role) as somebody:
+        said = words(somebody.get("/outages").text)
+    plain = "The mail server could not be used, so nothing went out."
+    assert plain in said
+    assert "The program was not running, or could not do its work, so nothing went out." in said
+    is_technical = role in (Role.OWNER, Role.OPS)
+    assert (f"{plain} In technical words: [Errno 111] refused" in said) is is_technical
+    assert ("Errno" in said, "OperationalError" in said) == (is_technical, is_technical)
+
+
+def test_the_protocols_are_shown_to_read(world: World) -> None:
     with signed_in(world, Role.RECEPTION) as desk:
         page = desk.get("/settings/protocols").text
     said = words(page)
     assert "Day 1 10:00 (the clinic’s hour) day 2, 12:00 a call; settled if day 3 goes out in time" in said
     assert "redness day 2" in said
     assert "hard to breathe or swallow emergency, now emergency, now emergency, now" in said
-    assert "protocol.toml" in said
     assert page.count("<form") == 1  # to sign out
 
 
