@@ -11,8 +11,6 @@ import secrets
 from datetime import timedelta
 from typing import Any
 
-import sqlalchemy as sa
-
 from service.actions.sign_in import digest
 from service.errors import NotAllowed
 from service.store import staff
@@ -35,7 +33,7 @@ def token_of(visit: Visit, whose: str) -> str:
     return visit.service.signer.mac("one-time-link", f"{visit.staff.id} {nonce} {whose}")
 
 
-def was_made(connection: sa.Connection, visit: Visit, token: str) -> bool:
+def was_made(connection: Any, visit: Visit, token: str) -> bool:
     """Whether this press has made its link already. Raises NotAllowed once that one is not shown any more."""
     link = staff.link(connection, visit.clinic.id, digest(token))
     if link is None:
@@ -46,7 +44,7 @@ def was_made(connection: sa.Connection, visit: Visit, token: str) -> bool:
     return True
 
 
-def shown_link(connection: sa.Connection, visit: Visit, token: str) -> dict[str, Any]:
+def shown_link(connection: Any, visit: Visit, token: str) -> dict[str, Any]:
     """The link for the page: whose it is, its address, until when it opens."""
     link = staff.link(connection, visit.clinic.id, digest(token))
     assert link is not None
