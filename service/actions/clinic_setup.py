@@ -139,10 +139,15 @@ def add_staff(connection: sa.Connection, clinic: Clinic, given: Mapping[str, str
     return staff_id
 
 
-def invite(connection: sa.Connection, clinic: Clinic, given: Mapping[str, str], who: Who) -> tuple[int, str]:
-    """A new staff member's id, and the token of the one-time link with which they choose a password."""
+def invite(
+    connection: sa.Connection, clinic: Clinic, given: Mapping[str, str], who: Who, token: str = ""
+) -> tuple[int, str]:
+    """A new staff member's id, and the token of the one-time link with which they choose a password.
+
+    token: as for `make_link`.
+    """
     staff_id = add_staff(connection, clinic, given, who)
-    return staff_id, make_link(connection, clinic.id, staff_id, who)
+    return staff_id, make_link(connection, clinic.id, staff_id, who, token)
 
 
 def _of_address(connection: sa.Connection, clinic: Clinic, address: str) -> int | None:

@@ -112,13 +112,16 @@ def sign_out(connection: sa.Connection, person: sa.RowMapping, now: datetime) ->
     audit.note(connection, person["clinic_id"], Deed(person["email"], "signed out", f"staff {person['id']}", {}), now)
 
 
-def make_link(connection: sa.Connection, clinic_id: int, staff_id: int, who: Who) -> str:
-    """The token of a fresh one-time link: to choose a first password, or another one."""
+def make_link(connection: sa.Connection, clinic_id: int, staff_id: int, who: Who, token: str = "") -> str:
+    """The token of a fresh one-time link: to choose a first password, or another one.
+
+    token: a secret that nobody can guess, else one is made up.
+    """
     person = staff.get(connection, clinic_id, staff_id, lock=True)
     if person["disabled_at"] is not None:
         fix = "Let them in again first."
         raise NotAllowed(f"staff member {staff_id} is disabled", field="staff", next_step=fix)
-    token = secrets.token_urlsafe(32)
+    token = token or secrets.token_urlsafe(32)
     lasts = FIRST_LINK_FOR if person["password"] is None else RESET_LINK_FOR
     row = {"id": digest(token), "clinic_id": clinic_id, "staff_id": staff_id}
     staff.end_links(connection, staff_id, who.now)

@@ -79,8 +79,11 @@ def by_ids(connection: sa.Connection, ids: Iterable[int]) -> dict[int, Clinic]:
     return {row.id: _read(row) for row in rows}
 
 
-def get(connection: sa.Connection, clinic_id: int) -> Clinic:
-    row = connection.execute(sa.select(clinics).where(clinics.c.id == clinic_id)).one_or_none()
+def get(connection: sa.Connection, clinic_id: int, *, lock: bool = False) -> Clinic:
+    """One clinic. lock: nobody else changes it until the transaction ends. Raises NotFound."""
+    query = sa.select(clinics).where(clinics.c.id == clinic_id)
+    # What only refers to the clinic, like a line of the audit, need not wait for it.
+    row = connection.execute(query.with_for_update(key_share=True) if lock else query).one_or_none()
     if row is None:
         raise NotFound(f"there is no clinic {clinic_id}", field="clinic", next_step="See `aftercare clinic list`.")
     return _read(row)

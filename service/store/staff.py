@@ -124,6 +124,13 @@ def end_links(connection: sa.Connection, staff_id: int, now: datetime) -> None:
     connection.execute(sa.update(sign_in_links).where(unused).values(used_at=now))
 
 
+def link(connection: sa.Connection, clinic_id: int, digest: str) -> sa.RowMapping | None:
+    """A link of this clinic, whatever became of it, with the name of whom it is for; None if there is none."""
+    query = sa.select(sign_in_links, staff.c.name).join(staff, staff.c.id == sign_in_links.c.staff_id)
+    mine = (sign_in_links.c.clinic_id == clinic_id) & (sign_in_links.c.id == digest)
+    return connection.execute(query.where(mine)).mappings().one_or_none()
+
+
 def open_link(connection: sa.Connection, digest: str, now: datetime) -> sa.RowMapping | None:
     """The staff member an unused, unexpired link belongs to; None else."""
     query = (

@@ -25,6 +25,8 @@ MOST_BODY = 10_000  # bytes; a form of ours has some dozens
 PUBLIC_PATHS = ("/s/", "/n/", "/t/", "/c/", "/static/", "/healthz", "/readyz")
 #: What only this machine may ask for, however it asks.
 LOCAL_PATHS = ("/inbox", "/metrics")
+#: What a proxy adds, and no browser.
+_PASSED_ON = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
 Field = tuple[bytes, bytes]
 
 
@@ -126,15 +128,23 @@ class PublicDoor:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and not _from_here(scope) and not _may_come_from_elsewhere(scope):
+        if scope["type"] == "http" and not _may_ask(scope):
             await PlainTextResponse("There is no such page.\n", 404)(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
 
-def _may_come_from_elsewhere(scope: Scope) -> bool:
+def _may_ask(scope: Scope) -> bool:
     path: str = scope["path"]
-    return path.startswith(PUBLIC_PATHS) or (scope["scheme"] == "https" and not path.startswith(LOCAL_PATHS))
+    if path.startswith(LOCAL_PATHS):
+        return _from_here(scope) and not _was_passed_on(scope)
+    return path.startswith(PUBLIC_PATHS) or scope["scheme"] == "https" or _from_here(scope)
+
+
+def _was_passed_on(scope: Scope) -> bool:
+    """Whether a proxy says that it asks for somebody else; believed or not, and whatever name it asks by."""
+    headers = Headers(scope=scope)
+    return any(name in headers for name in _PASSED_ON)
 
 
 def _from_here(scope: Scope) -> bool:

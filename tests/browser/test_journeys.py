@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,10 +10,11 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from service.actions.clinic_setup import change_clinic
-from service.store.tables import clients, emails
+from service.store.tables import Role, clients, emails, treatments
 from tests.browser.person import Keyboard, fill_in
 from tests.browser.site import Site, open_page, site
 from tests.browser.story import REFUSED, fill
+from tests.support.desk import PASSWORD
 from tests.support.relay_script import recipients
 from tests.support.scripted_relay import ScriptedRelay
 from tests.support.world import World
@@ -180,3 +182,72 @@ def test_an_address_that_does_not_exist_is_told_while_the_client_is_here(chromiu
             expect(page.locator("#hello .state.good")).to_contain_text("their server took it")
             assert [message.rcpt_to for message in relay.log] == [("karim.h@example.com",)]
             page.context.close()
+
+
+def test_a_copy_of_everything_can_be_taken_again_from_the_same_page(chromium: Browser, clinic: Site) -> None:
+    page = open_page(chromium)
+    clinic.sign_in(page)
+    page.goto(f"{clinic.url}/clients/1")
+    for _ in range(2):
+        with page.expect_download() as taken:
+            page.locator("form[action$='/export'] button").click()
+        assert taken.value.suggested_filename == "client-1.json"
+    page.context.close()
+
+
+def test_undo_says_until_when_and_goes_by_itself_when_it_is_over(chromium: Browser, clinic: Site) -> None:
+    page = open_page(chromium)
+    clinic.sign_in(page)
+    keys = Keyboard(page)
+    page.clock.install()
+    page.goto(f"{clinic.url}/clients/new")
+    fill_in(keys, "Una", "una@example.com")
+    page.clock.run_for(1_000)
+    see_the_plan(page)
+    keys.enter()
+    expect(page.locator("#undo")).to_contain_text("until 16:43:00")
+    page.clock.run_for(4_000)
+    expect(page.locator("#hello .state.good")).to_be_visible()
+    (client_id,) = find(clinic.world, "una@example.com")
+    page.locator("#take-back").focus()
+    page.clock.run_for(12_000)
+    expect(page.locator("#take-back")).to_be_focused()  # it asked again, and is still there
+    with clinic.world.store.write() as connection:
+        now = clinic.world.who("2026-11-20 16:41")
+        connection.execute(treatments.update().where(treatments.c.client_id == client_id).values(cancelled_at=now.now))
+    page.clock.run_for(16_000)
+    expect(page.locator("#undo")).to_contain_text("It can no longer be taken back here.")
+    expect(page.locator("#undo")).to_have_count(1)
+    expect(page.locator("#take-back")).to_have_count(0)
+    expect(page.locator("#hello")).to_have_count(1)
+    page.context.close()
+
+
+def test_what_is_typed_in_the_editor_outlives_signing_out_and_in_in_another_window(
+    chromium: Browser, clinic: Site
+) -> None:
+    page = open_page(chromium)
+    clinic.sign_in(page, Role.OWNER)
+    page.goto(f"{clinic.url}/texts")
+    page.locator("main tbody tr a").first.click()
+    other = page.context.new_page()
+    other.goto(f"{clinic.url}/keys")
+    other.locator("form.out button").click()
+    page.locator("#source").press_sequentially("Half a thought. ")
+    page.wait_for_selector("#password")
+    expect(page.locator(".notice")).to_contain_text("What you typed is kept")
+    page.locator("#email").fill(clinic.staff[Role.OWNER])
+    page.locator("#password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    page.locator("text=Go on with it").click()
+    expect(page.locator("#source")).to_have_value(re.compile("Half a thought. "))
+    # Now the other way round: the form is older than the session.
+    other.locator("#email").fill(clinic.staff[Role.OWNER])
+    other.locator("#password").fill(PASSWORD)
+    other.keyboard.press("Enter")
+    other.wait_for_url(f"{clinic.url}/")
+    page.locator("#source").press_sequentially("And another. ")
+    page.locator("text=Go on with it").click()
+    expect(page.locator("#source")).to_have_value(re.compile("And another. "))
+    expect(page.locator("#editor button[value=save]")).to_be_visible()
+    page.context.close()

@@ -13,10 +13,13 @@ from httpx2 import Client
 from starlette.requests import Request
 from starlette.testclient import TestClient
 
+from service.web.app import WebParts, create_app
+from service.web.client_door import ClientParts
 from service.web.limits import PublicDoor
 from service.web.security import LOOPBACK_HOSTS, Secured
 from service.web.serving import Pages
 from tests.support.processes import free_port, wait_for
+from tests.support.world import World
 
 PUBLIC = "desk.northgate.org"
 STAFF = ("/", "/login", "/login/code", "/welcome/x", "/clients", "/clients/7", "/settings", "/api/v1/clients")
@@ -61,6 +64,30 @@ def test_where_from_and_how_decides_what_is_there(scheme: str, host: str, client
     assert opened(scheme, host, client, STAFF) == {staff}
     assert opened(scheme, host, client, OURS) == {ours}
     assert opened(scheme, host, client, CLIENTS) == {True}
+
+
+@pytest.mark.parametrize("name", ["Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Proto", "X-Real-IP"])
+def test_a_proxy_that_hides_the_public_name_does_not_open_what_is_ours(name: str) -> None:
+    with TestClient(app(), base_url="http://127.0.0.1:8025", client=("127.0.0.1", 40000)) as http:
+        assert {http.get(path, headers={name: "203.0.113.7"}).status_code for path in OURS} == {404}
+        assert {http.get(path).status_code for path in OURS} == {200}
+
+
+def test_the_inbox_beside_the_desk_answers_this_machine_alone(world: World) -> None:
+    service = world.service
+    parts = WebParts(
+        maildir=service.maildir,
+        is_ready=lambda: (True, ""),
+        live_check=lambda: True,
+        hosts=LOOPBACK_HOSTS | {PUBLIC},
+        clients=ClientParts(service.store, service.signer, service.now),
+        desk=service,
+    )
+    made, found = create_app(parts), []
+    for base, client in ((f"https://{PUBLIC}", "203.0.113.7"), ("http://127.0.0.1:8025", "127.0.0.1")):
+        with TestClient(made, base_url=base, client=(client, 40000)) as http:
+            found.append([http.get(path).status_code for path in ("/inbox", "/inbox/a", "/inbox/a/source", "/login")])
+    assert found == [[404, 404, 404, 200], [200, 404, 404, 200]]
 
 
 @contextmanager

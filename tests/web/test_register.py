@@ -5,6 +5,8 @@ from __future__ import annotations
 import html
 import re
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,9 +16,9 @@ from service.actions import clinic_setup, revise
 from service.store import clients, clinics
 from service.store.tables import Kind, Role, emails
 from service.store.tables import clients as people
-from tests.support.desk import Browser, signed_in
+from tests.support.desk import PASSWORD, Browser, signed_in, web
 from tests.support.scripted_relay import Reply, ScriptedRelay, recipients
-from tests.support.world import SMP, World, another_clinic, at
+from tests.support.world import SMP, TATTOO, World, another_clinic, at
 
 FRIDAY = "2026-11-20 16:40"
 #: How a page asks for a part of itself.
@@ -330,6 +332,21 @@ def test_who_had_said_no_is_asked_again_at_the_next_visit(world: World) -> None:
     assert {row.state for row in world.rows()} == {"planned"}
 
 
+@contextmanager
+def back_at(world: World, now: str) -> Iterator[Browser]:
+    """Whoever registered the client, at the desk again."""
+    with web(world, now) as http:
+        email = f"reception{world.clinic.id}@northgate-clinic.org"
+        assert http.post("/login", data={"email": email, "password": PASSWORD}).status_code == 303
+        browser = Browser(http)
+        browser.get("/keys")
+        yield browser
+
+
+def set_up(world: World, **given: Any) -> None:
+    object.__setattr__(world.service, "settings", world.service.settings.model_copy(update=given))
+
+
 def hello(world: World, answer: str = "") -> str:
     """What the page says about the hello of a client, once the relay has answered so; "" for a good answer."""
     script = recipients({KARIM["email"]: Reply(int(answer[:3]), answer[4:])}) if answer else None
@@ -337,7 +354,7 @@ def hello(world: World, answer: str = "") -> str:
         register(browser)
         with ScriptedRelay(script) if script else ScriptedRelay() as relay:
             world.tick(relay, FRIDAY)
-        return browser.get("/clients/1/hello", headers=PART).text
+        return browser.get("/clients/1/hello?was=wait", headers=PART).text
 
 
 def test_a_hello_that_was_taken_is_green_with_its_time(world: World) -> None:
@@ -363,16 +380,49 @@ def test_a_dead_address_is_red_and_mended_on_the_spot(world: World) -> None:
     assert len(world.rows(emails.c.state == "planned")) == 4
 
 
-def test_no_answer_is_never_green_and_is_asked_for_for_a_minute_only(world: World) -> None:
+def asks_again(page: str, what: str = "hello") -> int:
+    """After how many seconds a part of the page asks again by itself; 0: it does not."""
+    found = re.search(rf'<\w+ id="{what}"[^>]* hx-trigger="load delay:(\d+)s"', page)
+    return int(found[1]) if found else 0
+
+
+def test_no_answer_is_never_green_and_is_asked_for_while_the_client_is_there(world: World) -> None:
     with signed_in(world, now=FRIDAY) as browser:
         page = browser.get(register(browser)).text
     assert "no answer yet" in page
-    assert "every 2s" in page
+    assert asks_again(page) == 2
     assert 'state good"' not in page
-    with signed_in(world, Role.OWNER, now="2026-11-20 16:41") as browser:
-        page = browser.get("/clients/1/registered").text
-    assert "no answer yet. It is tried and checked again later" in page
-    assert "every 2s" not in page
+    looked = []
+    for minute in ("16:41", "16:42:55", "16:43"):
+        with back_at(world, f"2026-11-20 {minute}") as browser:
+            page = browser.get("/clients/1/registered").text
+            looked.append((asks_again(page), "It is tried and checked again later" in page))
+    assert looked == [(10, False), (10, False), (0, True)]
+
+
+def test_what_was_taken_is_watched_for_three_minutes_and_said_to_be_no_more_than_that(world: World) -> None:
+    """A mail that comes back in the third minute still turns red while the client is at the desk."""
+    set_up(world, bounce_domain="bounces.example.com")
+    part = hello(world)
+    assert "Nothing has come back so far, at 16:40:00." in part
+    with back_at(world, "2026-11-20 16:42") as browser:
+        part = browser.get("/clients/1/hello?was=good", headers=PART).text
+        assert "Nothing has come back so far, at 16:42:00." in part
+        assert asks_again(part) == 10
+        assert "hx-swap-oob" not in part  # said once
+        with world.store.write() as connection:
+            came = {"bounced_at": at("2026-11-20 16:42"), "bounce_class": "hard"}
+            connection.execute(sa.update(emails).where(emails.c.kind == Kind.HELLO).values(**came))
+        part = browser.get("/clients/1/hello?was=good", headers=PART).text
+    assert 'hx-swap-oob="innerHTML">Hello: it came back' in part
+    assert asks_again(part) == 0
+
+
+def test_where_no_mail_can_come_back_the_page_does_not_say_that_none_has(world: World) -> None:
+    set_up(world, bounce_domain=None)
+    part = hello(world)
+    assert "Nothing has come back" not in part
+    assert "Whether it comes back later cannot be seen here." in part
 
 
 def test_a_hello_that_came_back_is_red(world: World) -> None:
@@ -389,7 +439,7 @@ def test_a_hello_that_came_back_is_red(world: World) -> None:
 def test_undo_takes_everything_back_within_three_minutes(world: World) -> None:
     with signed_in(world, now=FRIDAY) as browser:
         page = browser.get(register(browser)).text
-        assert "3:00 left" in page
+        assert "until 16:43:00." in page
         done = browser.after(browser.post("/clients/1/undo", {"treatment": "1"}))
         assert "Taken back." in done
         assert browser.get("/clients/1/registered").status_code == 404
@@ -404,6 +454,20 @@ def test_after_three_minutes_there_is_no_undo(world: World) -> None:
         assert "Undo" not in browser.get("/clients/1/registered").text
         assert browser.post("/clients/1/undo", {"treatment": "1"}).status_code == 409
     assert {row.state for row in world.rows()} == {"planned"}
+
+
+def test_the_undo_says_until_when_and_goes_when_that_is_over_also_for_somebody_known(world: World) -> None:
+    hello(world)
+    path = "/clients/1/treatments/new"
+    with back_at(world, "2026-11-20 18:10:20") as browser:
+        page = browser.get(register(browser, {"protocol": TATTOO, "on": "2026-11-20"}, path)).text
+    assert asks_again(page) == 0  # the hello is an old one
+    shown = []
+    for second in ("10:20", "13:18", "13:20"):
+        with back_at(world, f"2026-11-20 18:{second}") as browser:
+            part = browser.get("/clients/1/hello", headers=PART).text
+            shown.append((asks_again(part, "undo"), "until 18:13:20" in part, 'action="/clients/1/undo"' in part))
+    assert shown == [(15, True, True), (3, True, True), (0, False, False)]
 
 
 def test_what_has_gone_out_cannot_be_taken_back(world: World) -> None:
@@ -427,9 +491,7 @@ def test_the_card_has_the_days_and_the_phone_and_nothing_about_the_treatment(wor
 
 
 def test_the_card_leads_to_the_clients_own_page_where_there_is_one(world: World) -> None:
-    object.__setattr__(
-        world.service, "settings", world.service.settings.model_copy(update={"public_url": "https://care.example.com"})
-    )
+    set_up(world, public_url="https://care.example.com")
     with signed_in(world, now=FRIDAY) as browser:
         register(browser)
         page = browser.get("/clients/1/card").text

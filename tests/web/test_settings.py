@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import html
 import re
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
 
-from service.actions import clinic_setup
+from service.actions import clinic_setup, sign_in
 from service.actions.clinic_setup import FIELDS
 from service.actions.reading import note_read
 from service.store import audit, clinics, outages, staff, watch
@@ -17,9 +18,9 @@ from service.store.audit import Deed
 from service.store.engine import Store
 from service.store.tables import Role
 from service.store.tables import audit as lines
-from service.web.desk.settings import CLINIC_FORM, FORM_FIELDS
+from service.web.desk.settings import CLINIC_FORM, FORM_FIELDS, seen_of, stored_fields
 from service.wiring import Service
-from tests.support.desk import NOON, PASSWORD, signed_in, staff_member, web
+from tests.support.desk import NOON, PASSWORD, Browser, signed_in, staff_member, web
 from tests.support.world import World, another_clinic, at
 
 SECRETS = {
@@ -124,7 +125,7 @@ def test_the_form_has_every_field_of_a_clinic_each_with_a_label(world: World) ->
 def form(world: World, **changed: str) -> dict[str, str]:
     clinic = stored(world)
     values = {name: str(getattr(clinic, name) or "") for name in FORM_FIELDS}
-    return {**values, "check_in": "yes" if clinic.check_in else "", **changed}
+    return {**values, "check_in": "yes" if clinic.check_in else "", "seen": seen_of(stored_fields(clinic)), **changed}
 
 
 def test_what_the_owner_changes_is_saved_and_written_down_field_by_field(world: World) -> None:
@@ -138,6 +139,61 @@ def test_what_the_owner_changes_is_saved_and_written_down_field_by_field(world: 
     with world.store.read() as connection:
         found = audit.search(connection, world.clinic.id, audit.Sought(action="clinic changed"), 9)
     assert [row["detail"] for row in found] == ['{"fields": ["check_in", "daily_cap", "phone", "send_at"]}']
+
+
+def changed_by_a_colleague(world: World, **fields: str) -> None:
+    with world.store.write() as connection:
+        clinic_setup.change_clinic(connection, world.clinic, fields, world.who(NOON))
+
+
+def test_what_a_colleague_changed_while_the_form_was_open_is_shown_and_never_put_back(world: World) -> None:
+    with signed_in(world, Role.OWNER) as owner:
+        owner.get("/settings/clinic")
+        sent = form(world, hours="mon-fri 08:00-12:00", phone="01632 960 007")
+        changed_by_a_colleague(world, emergency_number="112", phone="01632 960 008", check_in="off")
+        stale = owner.post("/settings/clinic", sent)
+        assert stale.status_code == 409
+        assert (stored(world).emergency_number, stored(world).hours) == ("112", "mon-fri 09:00-18:00; sat 10:00-14:00")
+        said = words(stale.text)
+        assert "Nothing of yours was saved yet." in said
+        assert (
+            "Phone 01632 960 008 Emergency number 112 Clients may answer questions through a link (check-in) no" in said
+        )
+        assert 'value="mon-fri 08:00-12:00"' in stale.text
+        assert 'value="01632 960 007"' in stale.text  # typed here too: the owner decides
+        assert shown_again(stale.text)["emergency_number"] == "112"
+        assert owner.post("/settings/clinic", shown_again(stale.text)).status_code == 303
+    clinic = stored(world)
+    assert (clinic.emergency_number, clinic.check_in) == ("112", False)
+    assert (clinic.hours, clinic.phone) == ("mon-fri 08:00-12:00", "01632 960 007")
+
+
+def test_a_mistake_in_one_field_does_not_hide_what_a_colleague_changed_in_another(world: World) -> None:
+    with signed_in(world, Role.OWNER) as owner:
+        owner.get("/settings/clinic")
+        sent = form(world, hours="always")
+        changed_by_a_colleague(world, emergency_number="112")
+        wrong = owner.post("/settings/clinic", sent)
+        assert (wrong.status_code, 'id="hours-error"' in wrong.text) == (400, True)
+        mended = {**shown_again(wrong.text), "hours": "mon-fri 08:00-12:00"}
+        assert owner.post("/settings/clinic", mended).status_code == 409
+    assert stored(world).emergency_number == "112"
+
+
+def shown_again(page: str) -> dict[str, str]:
+    """The clinic's form as a browser would send it from this page."""
+    fields = dict(re.findall(r'<input id="\w+" name="(\w+)" type="(?:text|tel|email|time)" value="([^"]*)"', page))
+    chosen = re.search(r'<option value="([^"]*)" selected', page)
+    seen = re.search(r'name="seen" value="([^"]*)"', page)
+    assert chosen is not None
+    assert seen is not None
+    ticked = {"check_in": "yes"} if re.search(r'id="check_in"[^>]* checked', page) else {}
+    return {
+        **{name: html.unescape(value) for name, value in fields.items()},
+        "language": chosen[1],
+        "seen": seen[1],
+        **ticked,
+    }
 
 
 def test_everything_that_is_wrong_is_said_at_once_beside_its_field_and_what_was_typed_stays(world: World) -> None:
@@ -189,6 +245,30 @@ def test_fields_that_no_form_has_change_nothing(world: World) -> None:
     assert (stored(world).asks_code, stored(world).id) == (False, world.clinic.id)
 
 
+@pytest.mark.parametrize("role", list(Role))
+def test_only_who_looks_after_the_program_reads_the_name_of_a_file(world: World, role: Role) -> None:
+    with signed_in(world, role) as somebody:
+        said = words(somebody.get("/settings/protocols").text)
+    is_technical = role in (Role.OWNER, Role.OPS)
+    assert ("protocol.toml" in said) is is_technical
+    assert ("tell a clinician or the owner of your clinic" in said) is not is_technical
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_an_outage_is_told_in_plain_words_before_the_technical_ones(world: World, role: Role) -> None:
+    with world.store.write() as connection:
+        outages.open_outage(connection, "relay", at(NOON), "[Errno 111] refused")
+        outages.open_outage(connection, "down", at(NOON), "OperationalError: disk I/O")
+    with signed_in(world, role) as somebody:
+        said = words(somebody.get("/outages").text)
+    plain = "The mail server could not be used, so nothing went out."
+    assert plain in said
+    assert "The program was not running, or could not do its work, so nothing went out." in said
+    is_technical = role in (Role.OWNER, Role.OPS)
+    assert (f"{plain} In technical words: [Errno 111] refused" in said) is is_technical
+    assert ("Errno" in said, "OperationalError" in said) == (is_technical, is_technical)
+
+
 def test_the_protocols_are_shown_to_read_with_the_sentence_where_limits_are_changed(world: World) -> None:
     with signed_in(world, Role.RECEPTION) as desk:
         page = desk.get("/settings/protocols").text
@@ -196,7 +276,6 @@ def test_the_protocols_are_shown_to_read_with_the_sentence_where_limits_are_chan
     assert "Day 1 10:00 (the clinic’s hour) day 2, 12:00 a call; settled if day 3 goes out in time" in said
     assert "redness day 2" in said
     assert "hard to breathe or swallow emergency, now emergency, now emergency, now" in said
-    assert "protocol.toml" in said
     assert page.count("<form") == 1  # to sign out
 
 
@@ -213,6 +292,90 @@ def test_a_new_colleague_gets_a_link_that_is_shown_once(world: World) -> None:
     with web(world) as http:
         assert http.post(path, data={"password": PASSWORD, "again": PASSWORD}).status_code == 303
         assert http.get("/calls").status_code == 200
+
+
+ADDED = {"name": "Bo Reed", "email": "bo@example.com", "role": "reception"}
+
+
+def link_on(page: str) -> str:
+    found = re.search(r"http://127\.0\.0\.1:8025(/welcome/[\w-]+)", page)
+    assert found is not None, words(page)
+    return found[1]
+
+
+def nonce_on(page: str) -> str:
+    found = re.search(r'name="nonce" value="([^"]+)"', page)
+    assert found is not None
+    return found[1]
+
+
+def test_the_same_press_sent_twice_shows_the_same_link_and_that_opens(world: World) -> None:
+    with signed_in(world, Role.OWNER) as owner:
+        given = {**ADDED, "nonce": nonce_on(owner.get("/settings/staff").text)}
+        first, second = (owner.post("/settings/staff", given) for _ in range(2))
+        assert link_on(first.text) == link_on(second.text)
+        with world.store.read() as connection:
+            (bo,) = (
+                one["id"] for one in staff.people(connection, world.clinic.id, at(NOON)) if one["name"] == "Bo Reed"
+            )
+        again = {"nonce": nonce_on(second.text)}
+        pressed = [link_on(owner.post(f"/settings/staff/{bo}/link", again).text) for _ in range(2)]
+        assert pressed[0] == pressed[1] != link_on(first.text)
+        assert (
+            link_on(owner.post(f"/settings/staff/{bo}/link", {"nonce": nonce_on(second.text)[::-1]}).text) != pressed[0]
+        )
+    assert made_links(world) == 3
+
+
+def made_links(world: World) -> int:
+    """How many one-time links were made, but those the test's own staff began with."""
+    with world.store.read() as connection:
+        found = audit.search(connection, world.clinic.id, audit.Sought(action="sign-in link made"), 99)
+    return len([row for row in found if row["actor"] != "test"])
+
+
+def test_two_presses_at_once_make_one_link(world: World) -> None:
+    with signed_in(world, Role.OWNER) as owner:
+        given = {**ADDED, "nonce": nonce_on(owner.get("/settings/staff").text)}
+        with ThreadPoolExecutor(2) as both:
+            pages = list(both.map(lambda _: owner.post("/settings/staff", given).text, range(2)))
+    assert link_on(pages[0]) == link_on(pages[1])
+    assert made_links(world) == 1
+
+
+def test_a_link_is_shown_again_for_minutes_only_and_only_to_who_made_it(world: World) -> None:
+    with signed_in(world, Role.OWNER) as owner:
+        given = {**ADDED, "nonce": nonce_on(owner.get("/settings/staff").text)}
+        link = link_on(owner.post("/settings/staff", given).text)
+        other = owner_named(world, "second@example.com")
+    with web(world, "2026-11-20 12:06") as http:
+        http.post("/login", data={"email": "owner1@northgate-clinic.org", "password": PASSWORD})
+        late = Browser(http)
+        late.get("/settings/staff")
+        answer = late.post("/settings/staff", given)
+        assert (answer.status_code, link in answer.text) == (409, False)
+        assert "This link was made already, and is not shown again" in answer.text
+    with web(world) as http:
+        http.post("/login", data={"email": other, "password": PASSWORD})
+        somebody = Browser(http)
+        somebody.get("/settings/staff")
+        answer = somebody.post("/settings/staff", given)
+        assert (answer.status_code, link in answer.text) == (400, False)  # the address is taken
+        assert http.post(link, data={"password": PASSWORD, "again": PASSWORD}).status_code == 303
+    with web(world, "2026-11-20 12:01") as http:
+        http.post("/login", data={"email": "owner1@northgate-clinic.org", "password": PASSWORD})
+        used = Browser(http)
+        used.get("/settings/staff")
+        assert used.post("/settings/staff", given).status_code == 409
+    assert made_links(world) == 1
+
+
+def owner_named(world: World, email: str) -> str:
+    with world.store.write() as connection:
+        given = {"email": email, "name": "Second Owner", "role": Role.OWNER}
+        _, token = clinic_setup.invite(connection, world.clinic, given, world.who(NOON))
+    sign_in.choose_password(world.store, token, PASSWORD, at(NOON))
+    return email
 
 
 def test_the_links_address_is_the_public_one_where_there_is_one(world: World) -> None:

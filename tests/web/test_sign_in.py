@@ -21,6 +21,9 @@ from tests.support.desk_rights import everything
 from tests.support.world import World, at
 
 ANOTHER = "copper lantern quiet meadow"
+#: What a browser says of a form on a page of ours.
+OURS = {"origin": "https://testserver"}
+PART = {**OURS, "hx-request": "true"}
 
 
 class Tab:
@@ -45,6 +48,7 @@ class Tab:
         return self._ask("GET", path, **more)
 
     def post(self, path: str, data: dict[str, Any] | None = None, **more: Any) -> Response:
+        more.setdefault("headers", OURS)
         return self._ask("POST", path, data={"csrf": self.csrf, **(data or {})}, **more)
 
     def _ask(self, method: str, path: str, **more: Any) -> Response:
@@ -353,6 +357,99 @@ def test_what_was_typed_survives_the_second_factor_too(world: World) -> None:
     page = tab.post("/login/code", {"code": phone.at(tab.now), **unescaped(page)})
     assert 'action="/clients/new"' in page.text
     assert unescaped(page)["email"] == "karim@example.com"
+
+
+def test_what_was_typed_survives_signing_out_in_another_window(world: World) -> None:
+    """The cookie is gone, and with it every sign of a session."""
+    email = staff_member(world, Role.RECEPTION)
+    tab = signed_in(world, email)
+    assert tab.post("/logout").status_code == 303
+    assert tab.cookies == {}
+    page = tab.post("/clients/new", TYPED)
+    assert (page.status_code, "What you typed is kept" in page.text) == (401, True)
+    page = tab.sign_in(email, **unescaped(page))
+    assert unescaped(page)["note"] == TYPED["note"]
+    assert PASSWORD not in page.text
+
+
+def test_what_was_typed_survives_signing_in_anew_in_another_window(world: World) -> None:
+    """The form has the proof of a session that is over: it comes back, with the new one, to be pressed again."""
+    email = staff_member(world, Role.RECEPTION)
+    client_id = world.client("Ada Lane")
+    tab, path = signed_in(world, email), f"/clients/{client_id}/stop"
+    tab.get(path)
+    old = tab.csrf
+    tab.post("/logout")
+    tab.sign_in(email)
+    before = everything(world)
+    page = tab.post(path, {"csrf": old, "reason": "asked <on> the phone", "password": PASSWORD})
+    assert page.status_code == 403
+    assert everything(world) == before
+    kept = unescaped(page)
+    assert kept.pop("csrf") != old
+    assert kept == {"reason": "asked <on> the phone"}
+    assert f'action="{path}"' in page.text
+    assert 'as <strong dir="auto">Reception Person' in page.text
+    assert PASSWORD not in page.text
+    assert tab.post(path, kept).headers["location"] == f"/clients/{client_id}?done=stopped"
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        {},
+        {"origin": "null"},
+        {"origin": "https://evil.example"},
+        {"sec-fetch-site": "same-site"},
+        {"sec-fetch-site": "cross-site", "origin": "https://testserver"},
+        {"sec-fetch-site": "none"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("who", ["nobody", "half", "staff"])
+def test_nobody_else_can_put_words_into_a_form_of_ours(world: World, who: str, around: dict[str, str]) -> None:
+    email, tab = staff_member(world, Role.RECEPTION), Tab(world)
+    if who == "half":
+        with_code(world, email)
+    if who != "nobody":
+        tab.sign_in(email)
+    page = tab.post("/clients/new", {**TYPED, "csrf": "0" * 64}, headers=around)
+    assert page.status_code == (403 if who == "staff" else 303)
+    assert TYPED["email"] not in page.text
+
+
+def test_a_form_of_secrets_alone_does_not_come_back(world: World) -> None:
+    tab = signed_in(world, staff_member(world, Role.RECEPTION))
+    secrets = {"csrf": "0" * 64, "sealed": "hunter2", "code": "123456", "password": PASSWORD}
+    for path in ("/account/code", "/account/password"):
+        page = tab.post(path, secrets)
+        assert (page.status_code, "hunter2" in page.text, PASSWORD in page.text) == (403, False, False)
+        assert "Go on with it" not in page.text
+
+
+@pytest.mark.parametrize("how", ["ended", "signed in anew"])
+def test_what_a_part_of_the_editor_sent_by_itself_leads_back_to_the_whole_editor(world: World, how: str) -> None:
+    world.treat(world.client(), "2026-11-20")
+    email = staff_member(world, Role.OWNER)
+    tab = signed_in(world, email)
+    listed = tab.get("/texts").text
+    found = re.search(r'href="(/texts/\d+)"', listed)
+    assert found is not None
+    editor, typed = found[1], {"source": "My <own> words,\nhalf done", "over": "7", "client": ""}
+    if how == "ended":
+        page = tab.later(minutes=45).post(f"{editor}/findings", typed, headers=PART)
+        assert (page.status_code, page.headers["hx-retarget"]) == (200, "body")
+        page = tab.sign_in(email, **unescaped(page))
+    else:
+        page = tab.post(f"{editor}/findings", {**typed, "csrf": "0" * 64}, headers=PART)
+        assert (page.status_code, page.headers["hx-retarget"]) == (200, "body")
+    assert f'action="{editor}"' in page.text
+    before = everything(world)
+    again = tab.post(editor, {key: value for key, value in unescaped(page).items() if key != "csrf"})
+    assert again.status_code == 200
+    assert "My &lt;own&gt; words,\nhalf done</textarea>" in again.text
+    assert 'name="over" value="7"' in again.text  # saving still finds out what was saved meanwhile
+    assert everything(world) == before
 
 
 def test_a_form_that_held_nothing_leads_to_the_sign_in_page(world: World) -> None:

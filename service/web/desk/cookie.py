@@ -49,10 +49,6 @@ class Cookie:
         token, seen = read
         return token if now - seen <= IDLE else None
 
-    def is_ours(self, request: Request) -> bool:
-        """Whether there was a session once."""
-        return self._read(request) is not None
-
     def _read(self, request: Request) -> tuple[str, datetime] | None:
         token, _, rest = request.cookies.get(_name(request), "").partition(".")
         seen, _, mac = rest.partition(".")

@@ -1,6 +1,7 @@
 """The one door of the desk: who is it, may they, did they mean it; then the page. Everything else is refused here.
 
-A session that has ended in the middle of a form loses nothing: what was typed comes back after signing in again.
+A session that has ended in the middle of a form loses nothing, nor does one that began anew in another window: what
+was typed comes back.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from service.store import calls, clinics, staff
 from service.store.tables import Role
 from service.web.desk.cookie import Cookie
 from service.web.desk.forms import MOST_BODY, Form, Refused, read_form
+from service.web.desk.keeping import kept_of
 from service.web.desk.proof import address_of, csrf_of, is_meant, safe_path
 from service.web.desk.rights import RIGHTS
 from service.web.desk.visit import Answer, File, Frame, Go, Route, Staff, Visit
@@ -51,12 +53,11 @@ _PLAIN = {400: "The request could not be understood.", 413: "That is too much at
 
 @dataclass(frozen=True)
 class Arrived:
-    """A request as it stands before the door: who it is, if anybody, and how their session ended, if it did."""
+    """A request as it stands before the door: who it is, if anybody."""
 
     visit: Visit | None
     half: bool = False
     """The password was right; the second factor is still to come."""
-    ended: bool = False
 
 
 class Door:
@@ -80,7 +81,7 @@ class Door:
         async def answer(request: Request) -> Response:
             form = Form()
             if row.method == "POST":
-                stranger = await run_in_threadpool(self._stranger, request) if row.most > MOST_BODY else None
+                stranger = await run_in_threadpool(self._stranger, row, request) if row.most > MOST_BODY else None
                 if stranger is not None:
                     return stranger
                 try:
@@ -91,19 +92,19 @@ class Door:
 
         return answer
 
-    def _stranger(self, request: Request) -> Response | None:
+    def _stranger(self, row: Route, request: Request) -> Response | None:
         """The answer to somebody who is not signed in, before a long form is read; None for staff."""
         try:
             arrived = self.arrive(request)
         except Unavailable as error:
             return self._unavailable(error)
-        return self._to_sign_in(request, Form(), arrived) if arrived.visit is None else None
+        return self._to_sign_in(row, request, Form(), arrived) if arrived.visit is None else None
 
     def _answer(self, row: Route, roles: frozenset[Role], request: Request, form: Form) -> Response:
         try:
             arrived = self.arrive(request)
             if arrived.visit is None:
-                return self._to_sign_in(request, form, arrived)
+                return self._to_sign_in(row, request, form, arrived)
             visit = replace(
                 arrived.visit,
                 path=request.url.path,
@@ -123,11 +124,11 @@ class Door:
         now = self.service.now()
         token = self.cookie.token(request, now)
         if token is None:
-            return Arrived(None, ended=self.cookie.is_ours(request))
+            return Arrived(None)
         with self.service.store.read() as connection:
             row = staff.session(connection, digest(token), now)
             if row is None:
-                return Arrived(None, ended=True)
+                return Arrived(None)
             clinic = clinics.get(connection, row["clinic_id"])
         if not row["complete"]:
             return Arrived(None, half=True)
@@ -136,22 +137,36 @@ class Door:
         visit = Visit(self.service, clinic, who, now, row["session_id"], csrf_of(token))
         return Arrived(replace(visit, address=address_of(request)))
 
-    def _to_sign_in(self, request: Request, form: Form, arrived: Arrived) -> Response:
+    def _to_sign_in(self, row: Route, request: Request, form: Form, arrived: Arrived) -> Response:
         """To the sign-in page; what was typed into a form of ours goes along and comes back."""
-        kept, fragment = form.kept(), _is_fragment(request)
-        if kept and (arrived.ended or arrived.half):
-            said = {"then": request.url.path, "kept": kept, "email": "", "problem": "", "ended": arrived.ended}
-            page = self.html("desk/sign_in_code.html" if arrived.half else "desk/sign_in.html", said, 401)
-            if fragment:  # the whole page is replaced; htmx shows only what went well
-                page.status_code = 200
-                page.headers.update({"HX-Retarget": "body", "HX-Reswap": "innerHTML"})
-            return page
+        kept, fragment = kept_of(request, row, form), _is_fragment(request)
+        if kept:
+            said = {**kept, "email": "", "problem": "", "ended": not arrived.half}
+            template = "desk/sign_in_code.html" if arrived.half else "desk/sign_in.html"
+            return self._whole(template, said, 401, fragment=fragment)
         then = request.url.path if request.method in ("GET", "HEAD") else "/"
         if fragment:
             then = safe_path(urlsplit(request.headers.get("hx-current-url", "")).path)
         where = "/login/code" if arrived.half else "/login"
         path = where if then == "/" else f"{where}?{urlencode({'then': then})}"
         return _away(path, fragment=fragment)
+
+    def _whole(self, template: str, said: Mapping[str, Any], status: int, *, fragment: bool) -> Response:
+        """A whole page, also where a part of one was asked for."""
+        page = self.html(template, said, status)
+        if fragment:  # htmx shows only what went well
+            page.status_code = 200
+            page.headers.update({"HX-Retarget": "body", "HX-Reswap": "innerHTML"})
+        return page
+
+    def _too_old(self, row: Route, request: Request, visit: Visit) -> Response:
+        """A form without this session's proof changes nothing; one of ours comes back with it, to be pressed again."""
+        kept = kept_of(request, row, visit.form)
+        if kept:
+            said = {**kept, "csrf": visit.csrf, "who": visit.staff.name}
+            return self._whole("desk/kept.html", said, 403, fragment=visit.fragment)
+        sentence = "The page was too old, or the request came from somewhere else. Nothing was changed."
+        return self.problem(403, "Please try once more", sentence, "Go back, load the page again.", visit=visit)
 
     def _let_in(self, row: Route, roles: frozenset[Role], request: Request, visit: Visit) -> Response:
         if visit.clinic.asks_code and not visit.staff.has_code and row.path not in _WITHOUT_CODE:
@@ -161,8 +176,7 @@ class Door:
                 return RedirectResponse("/settings", 303, HEADERS)
             return self.problem(403, "Your role does not open this page", "Ask the owner of your clinic.", visit=visit)
         if row.method == "POST" and not is_meant(request, visit.form, visit.csrf):
-            sentence = "The page was too old, or the request came from somewhere else. Nothing was changed."
-            return self.problem(403, "Please try once more", sentence, "Go back, load the page again.", visit=visit)
+            return self._too_old(row, request, visit)
         try:
             return self._done(request, visit, row.handler(visit))
         except AftercareError as error:

@@ -16,6 +16,7 @@ from service.errors import AftercareError
 MOST_BODY = 300_000  # bytes; the longest text of an e-mail is a tenth of it
 MOST_FIELDS = 500
 CSRF = "csrf"
+_NEVER_BACK = (CSRF, "code", "sealed")
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Form:
 
     def kept(self) -> list[tuple[str, str]]:
         """What comes back after signing in again: everything but our own proof and what nobody may see again."""
-        return [(key, value) for key, value in self.pairs if key not in (CSRF, "code") and "password" not in key]
+        return [(key, value) for key, value in self.pairs if key not in _NEVER_BACK and "password" not in key]
 
     def typed(self) -> dict[str, str]:
         """What was typed, by name, without our own proof: to show a form again as it was."""

@@ -11,10 +11,13 @@ from service.domain.schedule import instant, local_day
 from service.store import browsing
 from service.store.browsing import Place
 from service.store.outages import stories
+from service.store.tables import Role
 from service.web.desk.counted import counted
 from service.web.desk.visit import Answer, Page, Route, Visit
 
 SHOWN = 50
+#: Who can do something with a technical word.
+_TECHNICAL = (Role.OWNER, Role.OPS)
 DAYS = 7
 _LISTS = {
     "wrong": "Went wrong",
@@ -84,7 +87,14 @@ def _forecast(visit: Visit) -> Answer:
 def _outages(visit: Visit) -> Answer:
     with visit.store.read() as connection:
         told = list(reversed(stories(connection, visit.clinic.id, visit.now)))
-    return Page("outages.html", {"stories": told[:SHOWN], "sees_clients": visit.staff.role != "ops"})
+    return Page(
+        "outages.html",
+        {
+            "stories": told[:SHOWN],
+            "sees_clients": visit.staff.role != Role.OPS,
+            "sees_cause": visit.staff.role in _TECHNICAL,
+        },
+    )
 
 
 ROUTES = (

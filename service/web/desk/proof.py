@@ -25,6 +25,14 @@ def is_from_here(request: Request) -> bool:
     return origin is None or origin == f"{request.url.scheme}://{request.headers.get('host', '')}"
 
 
+def says_from_here(request: Request) -> bool:
+    """Whether the browser itself says that a page of ours sent it. Needed where a page shows what was posted: nobody
+    else may put words into a form of ours.
+    """
+    site = request.headers.get("sec-fetch-site")
+    return site == "same-origin" if site is not None else "origin" in request.headers and is_from_here(request)
+
+
 def is_meant(request: Request, form: Form, csrf: str) -> bool:
     given = form[CSRF] or request.headers.get("x-csrf", "")
     return is_from_here(request) and compare_digest(given.encode("utf-8", "replace"), csrf.encode())

@@ -21,8 +21,12 @@ from service.web.desk.registering import told
 from service.web.desk.visit import Answer, Go, Page, Route, Visit
 from service.web.desk.words import moment
 
-#: So long somebody waits beside the screen for the mail server's answer.
-WAIT = timedelta(seconds=60)
+#: So long the page asks by itself after a hello was planned: while the client is there it may be taken, and come back.
+WAIT = timedelta(minutes=3)
+#: Within this time it asks often: that is how quick a mail server answers.
+QUICK = timedelta(seconds=60)
+#: Seconds: an e-mail that goes out, or a colleague, can end the undo before its time.
+_LOOK_AT_UNDO = 15
 #: What a client may take home: it will come, or has come.
 _COMES = (State.PLANNED, State.CLAIMED, State.SENDING, State.IN_DOUBT, State.SENT)
 _DONE = {
@@ -64,11 +68,12 @@ def _whose(connection: Any, visit: Visit) -> tuple[Any, Any]:
 
 
 def _undo(visit: Visit, treatment: Any, rows: list[Any]) -> dict[str, Any]:
-    """How long it can be taken back, in minutes and seconds; "" if it cannot."""
-    left = treatment["created_at"] + desk.UNDO_WITHIN - visit.now
-    gone = treatment["cancelled_at"] is not None or any(row["state"] in desk.OUT for row in rows)
-    seconds = 0 if gone else max(0, int(left.total_seconds()))
-    return {"undo_left": f"{seconds // 60}:{seconds % 60:02d}" if seconds else ""}
+    """Until when it can be taken back, by the clinic's clock ("": it cannot); seconds until the page asks again."""
+    until = treatment["created_at"] + desk.UNDO_WITHIN
+    seconds = int((until - visit.now).total_seconds())
+    if treatment["cancelled_at"] is not None or any(row["state"] in desk.OUT for row in rows) or seconds <= 0:
+        return {"undo_until": "", "undo_again": 0}
+    return {"undo_until": _clock(visit, until), "undo_again": min(seconds + 1, _LOOK_AT_UNDO)}
 
 
 def _hello_part(visit: Visit) -> Answer:
@@ -80,18 +85,37 @@ def _hello_part(visit: Visit) -> Answer:
 
 
 def _hello(connection: Any, visit: Visit, client: Any) -> dict[str, Any]:
-    """What became of the hello: in words, the kind of badge, whether to ask again soon, whether to mend the address."""
+    """What became of the hello: in words, the kind of badge, how soon to ask again, whether to mend the address."""
     row = hellos.newest(connection, visit.clinic.id, client["id"])
-    waiting = row is not None and row["bounced_at"] is None and visit.now - row["planned_at"] < WAIT
     words, kind, at = _result(visit, client, row)
+    again, back = _seconds(visit, row, kind), _come_back(visit, row, kind)
     if not words:
         before = hellos.accepted_at(connection, visit.clinic.id, client["email_folded"])
         words, kind, at = ("an earlier one was taken", "good", before) if before else ("none was sent", "past", None)
-    again = waiting and kind != "act"
     if kind == "wait" and not again:
         words = f"{words}. It is tried and checked again later"
-    told_at = _clock(visit, at) if at else ""
-    return {"hello_words": words, "hello_kind": kind, "hello_at": told_at, "ask_again": again, "mend": kind == "act"}
+    said = {"hello_words": words, "hello_kind": kind, "hello_at": _clock(visit, at) if at else "", "hello_back": back}
+    return {**said, "ask_again": again, "mend": kind == "act", "was": visit.query.get("was", kind)}
+
+
+def _seconds(visit: Visit, row: Any, kind: str) -> int:
+    """After how many seconds the page asks again; 0: not by itself."""
+    if row is None or kind not in ("wait", "good") or visit.now - row["planned_at"] >= WAIT:
+        return 0
+    return 2 if visit.now - row["planned_at"] < QUICK else 10
+
+
+def _come_back(visit: Visit, row: Any, kind: str) -> str:
+    """What is known of a hello that was taken: that is not yet an e-mail that arrived."""
+    if row is None or kind != "good" or _is_caught(visit):
+        return ""
+    if visit.service.settings.bounce_domain is None:
+        return "Whether it comes back later cannot be seen here."
+    return f"Nothing has come back so far, at {visit.now.astimezone(visit.clinic.zone):%H:%M:%S}."
+
+
+def _is_caught(visit: Visit) -> bool:
+    return not visit.service.settings.live and visit.service.settings.relay_host is None
 
 
 def _clock(visit: Visit, at: datetime) -> str:
@@ -117,8 +141,7 @@ def _result(visit: Visit, client: Any, row: Any) -> tuple[str, str, Any]:
     if wrong:
         return wrong, "act", row["bounced_at"]
     if row["state"] == State.SENT:
-        caught = not visit.service.settings.live and visit.service.settings.relay_host is None
-        return ("the trial's inbox took it" if caught else "their server took it"), "good", row["sent_at"]
+        return ("the trial's inbox took it" if _is_caught(visit) else "their server took it"), "good", row["sent_at"]
     if row["state"] == State.HELD:
         return f"held back: {reason(row['reason'])}", "held", None
     return ("no answer yet", "wait", None) if row["state"] in OPEN else ("it did not go out", "past", None)

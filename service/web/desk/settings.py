@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 from zoneinfo import available_timezones
 
 from service.actions import clinic_setup, words
 from service.errors import BadInput
 from service.mail.language_names import own_name
-from service.store import staff
+from service.store import clinics, staff
 from service.store.clinics import NEEDED, Clinic
 from service.store.tables import Role
 from service.web.desk.forms import beside, sentence
@@ -89,10 +91,23 @@ def lacking(visit: Visit) -> list[tuple[str, str]]:
 
 
 def _clinic(visit: Visit) -> Answer:
-    return _shown(visit, _stored(visit.clinic), [])
+    return _shown(visit, stored_fields(visit.clinic), [])
 
 
-def _stored(clinic: Clinic) -> dict[str, str]:
+def seen_of(stored: Mapping[str, str]) -> str:
+    """What a form was filled from: a short digest of each field, in the order of the form."""
+    return ".".join(hashlib.sha256(stored[name].encode()).hexdigest()[:12] for name in FORM_FIELDS)
+
+
+def _differing(seen: str, values: Mapping[str, str]) -> list[str]:
+    """The fields that hold something else than what the form was filled from; all of them if nobody can tell."""
+    before, now = seen.split("."), seen_of(values).split(".")
+    if len(before) != len(now):
+        return list(FORM_FIELDS)
+    return [name for name, was, is_now in zip(FORM_FIELDS, before, now, strict=True) if was != is_now]
+
+
+def stored_fields(clinic: Clinic) -> dict[str, str]:
     """The clinic's fields as they stand in the form."""
     return {name: _typed(getattr(clinic, name)) for name in FORM_FIELDS}
 
@@ -103,27 +118,44 @@ def _typed(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _shown(visit: Visit, values: Mapping[str, str], errors: list[tuple[str, str]]) -> Page:
+def _shown(visit: Visit, values: Mapping[str, str], errors: list[tuple[str, str]], seen: str | None = None) -> Page:
+    """seen: what the form was filled from when it was first shown; None: from what is stored now."""
     languages = sorted({*visit.service.catalogue.frames.languages, visit.clinic.language})
-    said = {"form": CLINIC_FORM, "values": values, "errors": errors, "error": beside(errors)}
+    said: dict[str, Any] = {"form": CLINIC_FORM, "values": values, "errors": errors, "error": beside(errors)}
     said |= {"languages": [(tag, own_name(tag)) for tag in languages], "zones": sorted(available_timezones())}
+    said |= {"seen": seen_of(stored_fields(visit.clinic)) if seen is None else seen, "stale": []}
     return Page("settings_clinic.html", said, 400 if errors else 200)
+
+
+def _stale(visit: Visit, typed: Mapping[str, str], clinic: Clinic) -> Page:
+    """Somebody else was quicker. What was typed stays; a field that was left alone shows what is stored now."""
+    seen, stored = visit.form["seen"], stored_fields(clinic)
+    own = {name: typed[name] for name in _differing(seen, {**stored, **typed}) if name in typed}
+    page = _shown(replace(visit, clinic=clinic), {**stored, **own}, [])
+    labels = {name: asked.label for fields in CLINIC_FORM.values() for name, asked in fields.items()}
+    words = {"on": "yes", "off": "no", "": "nothing"}
+    changed = [(labels[name], words.get(stored[name], stored[name])) for name in _differing(seen, stored)]
+    return page._replace(said={**page.said, "stale": changed}, status=409)
 
 
 def _save(visit: Visit) -> Answer:
     """Every field is checked, so that all that is wrong is said at once; what is not in the form stays as it is."""
     typed = {name: visit.form[name].strip() for name in FORM_FIELDS if name in visit.form}
     typed["check_in"] = "on" if visit.form["check_in"] else "off"
-    stored = _stored(visit.clinic)
+    stored = stored_fields(visit.clinic)
     given = {name: raw for name, raw in typed.items() if raw != stored[name]}
     errors = _errors(given, live=visit.service.settings.live)
     if not errors and given:
         try:
             with visit.store.write() as connection:
-                clinic_setup.change_clinic(connection, visit.clinic, given, visit.who)
+                clinic = clinics.get(connection, visit.clinic.id, lock=True)
+                if visit.form["seen"] != seen_of(stored_fields(clinic)):
+                    return _stale(visit, typed, clinic)
+                clinic_setup.change_clinic(connection, clinic, given, visit.who)
         except BadInput as error:
             errors = [(error.field or "name", sentence(error))]
-    return _shown(visit, stored | typed, errors) if errors else Go("/settings?done=clinic")
+    # Still the old `seen`: a mistake in one field must not hide what somebody changed in another.
+    return _shown(visit, stored | typed, errors, visit.form["seen"]) if errors else Go("/settings?done=clinic")
 
 
 def _errors(given: Mapping[str, str], *, live: bool) -> list[tuple[str, str]]:

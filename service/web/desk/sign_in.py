@@ -132,7 +132,7 @@ def _begun(door: Door, request: Request, made: Session, form: Form) -> Response:
         said = {"then": then, "kept": kept, "problem": ""}
         response = door.html("desk/sign_in_code.html", said)
     elif kept:
-        response = door.html("desk/kept.html", {"then": then, "kept": kept, "csrf": csrf_of(made.token)})
+        response = door.html("desk/kept.html", {"then": then, "kept": kept, "csrf": csrf_of(made.token), "who": ""})
     else:
         response = RedirectResponse(then, 303, HEADERS)
     door.cookie.set(request, response, made.token, door.service.now())

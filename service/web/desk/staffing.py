@@ -6,11 +6,11 @@ from typing import Any
 
 from service.actions import clinic_setup, second_factor, sign_in, staffing
 from service.errors import BadInput
-from service.store import staff
+from service.store import clinics, staff
 from service.store.tables import Role
 from service.web.desk.forms import beside, sentence
+from service.web.desk.one_link import new_nonce, shown_link, token_of, was_made
 from service.web.desk.visit import Answer, Go, Page, Route, Visit
-from service.wiring import desk_url
 
 _DONE = {
     "role": "The role is changed, from their next click on.",
@@ -42,6 +42,7 @@ def _shown(visit: Visit, errors: list[tuple[str, str]] | None = None, link: dict
         "roles": ROLES,
         "typed": beside(visit.form.typed().items() if errors else ()),
         "link": link,
+        "nonce": new_nonce(),
         "done": done,
     }
     return Page(
@@ -51,25 +52,26 @@ def _shown(visit: Visit, errors: list[tuple[str, str]] | None = None, link: dict
 
 def _add(visit: Visit) -> Answer:
     given = {name: visit.form[name].strip() for name in ("email", "name", "role")}
+    token = token_of(visit, f"new {given['email']}")
     try:
         with visit.store.write() as connection:
-            _, token = clinic_setup.invite(connection, visit.clinic, given, visit.who)
+            clinics.get(connection, visit.clinic.id, lock=True)  # a second press waits here for the first
+            if not was_made(connection, visit, token):
+                clinic_setup.invite(connection, visit.clinic, given, visit.who, token)
+            link = shown_link(connection, visit, token)
     except BadInput as error:
         return _shown(visit, [(error.field or "email", sentence(error))])
-    return _shown(visit, link=_link(visit, given["name"], token, is_new=True))
-
-
-def _link(visit: Visit, name: str, token: str, *, is_new: bool) -> dict[str, Any]:
-    """The one time that a link is shown: only its digest is kept."""
-    until = visit.now + (sign_in.FIRST_LINK_FOR if is_new else sign_in.RESET_LINK_FOR)
-    return {"name": name, "url": desk_url(visit.service.settings, f"/welcome/{token}"), "until": until}
+    return _shown(visit, link=link)
 
 
 def _make_link(visit: Visit) -> Answer:
     with visit.store.write() as connection:
-        person = staff.get(connection, visit.clinic.id, visit.id("staff_id"))
-        token = sign_in.make_link(connection, visit.clinic.id, person["id"], visit.who)
-    return _shown(visit, link=_link(visit, person["name"], token, is_new=person["password"] is None))
+        person = staff.get(connection, visit.clinic.id, visit.id("staff_id"), lock=True)
+        token = token_of(visit, f"of {person['id']}")
+        if not was_made(connection, visit, token):
+            sign_in.make_link(connection, visit.clinic.id, person["id"], visit.who, token)
+        link = shown_link(connection, visit, token)
+    return _shown(visit, link=link)
 
 
 def _role(visit: Visit) -> Answer:

@@ -75,6 +75,8 @@ def _shown(visit: Visit, problem: str = "", status: int = 200) -> Answer:
         "is_newest": every[0].id == version.id,
         "title": visit.service.catalogue.protocols[version.protocol].title,
         "source": source,
+        # Who only looks goes on from the version they began with: saving still tells them of a newer one.
+        "over": visit.form["over"] if visit.form["step"] == "look" else every[0].id,
         "look": looked,
         "client": visit.form["client"] or visit.query.get("client", ""),
         "problem": problem,
@@ -198,7 +200,7 @@ ROUTES = (
     Route("POST", "/texts/{text_id}", _save),
     Route("GET", "/texts/{text_id}/look", _look),
     Route("POST", "/texts/{text_id}/look", _look),
-    Route("POST", "/texts/{text_id}/findings", _findings),
+    Route("POST", "/texts/{text_id}/findings", _findings, whole="/texts/{text_id}"),
     Route("GET", "/texts/{text_id}/changes", _changes),
     Route("POST", "/texts/{text_id}/approve", _approve),
     Route("POST", "/texts/{text_id}/test", _test),

@@ -97,9 +97,14 @@ Handler = Callable[[Visit], Answer]
 
 
 class Route(NamedTuple):
-    """One row of the desk. path: as the framework writes it. most: bytes a POST may have; 0: the usual."""
+    """One row of the desk. path: as the framework writes it. most: bytes a POST may have; 0: the usual.
+
+    whole: of a POST that a part of a page sends by itself, the path of the page; posted there with the step "look", it
+    shows what was typed and saves nothing.
+    """
 
     method: str
     path: str
     handler: Handler
     most: int = 0
+    whole: str = ""

@@ -36,6 +36,7 @@
   document.addEventListener("submit", (event) => {
     const form = event.target;
     if (event.submitter && event.submitter.formTarget) return; // a preview: shown beside, as often as you like
+    if (form.hasAttribute("data-download")) return; // a file: this page stays, and may give another one
     if (form.dataset.sent) event.preventDefault();
     else if (form.method === "post" && !form.hasAttribute("hx-post")) form.dataset.sent = "yes";
   });

@@ -1,0 +1,28 @@
+"""What somebody typed into a form of ours that was not let in: it comes back, and goes on only when pressed again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from starlette.requests import Request
+
+from service.web.desk.forms import Form
+from service.web.desk.proof import safe_path, says_from_here
+from service.web.desk.visit import Route
+
+
+def kept_of(request: Request, row: Route, form: Form) -> Mapping[str, Any]:
+    """then: where it goes on; kept: names and values. Empty for what nobody typed, and for what no page of ours sent.
+
+    What a part of a page sent by itself leads back to the whole page, which shows it and saves nothing.
+    """
+    pairs = form.kept()
+    if not pairs or form.upload is not None or not says_from_here(request):
+        return {}
+    if not row.whole:
+        return {"then": safe_path(request.url.path), "kept": pairs}
+    args = {name: quote(str(value), safe="") for name, value in request.path_params.items()}
+    typed = [(name, value) for name, value in pairs if name != "step"]
+    return {"then": safe_path(row.whole.format(**args)), "kept": [*typed, ("step", "look")]}
