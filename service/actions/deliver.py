@@ -43,8 +43,6 @@ BATCH = 200
 LISTED = 5000
 #: Seconds until a minute that is used up is looked at again.
 PACE_WAIT = 1.0
-
-
 Route = Callable[[str], RelayAddress]
 
 
@@ -103,8 +101,7 @@ class _Round:
         self._worker = delivery.rules.worker
         self._opening = asyncio.Lock()
         self._marked: dict[int, datetime] = {}
-        self._claimed = 0
-        self._paced = 0
+        self._claimed = self._paced = 0
         self._trouble: AftercareError | None = None
 
     async def run(self) -> Counter[str]:

@@ -24,6 +24,7 @@ from service.domain.schedule import local_day
 from service.errors import BadInput, NotAllowed
 from service.store import audit, clients, hellos, outbox
 from service.store.audit import Deed
+from service.store.calls import cover_bounced
 from service.store.clinics import Clinic
 from service.store.tables import Kind, calls, emails, treatments
 
@@ -125,6 +126,7 @@ def mend_address(connection: sa.Connection, clinic: Clinic, client_id: int, raw:
             "That is the address we have", field="email", next_step="Ask for it once more, letter by letter."
         )
     changed = revise.change_client(connection, clinic, client_id, {"email": address}, who)
+    cover_bounced(connection, client_id, who.now)
     # Whatever was accepted earlier may have been accepted at the address of before.
     _hello_once(connection, clinic, changed, who)
 

@@ -12,7 +12,8 @@ from datetime import date, datetime
 
 import sqlalchemy as sa
 
-from service.actions.register import WITHHELD, NewTreatment, check_treatment, late_step
+from service.actions.born_lost import late_step
+from service.actions.register import WITHHELD, NewTreatment, check_treatment
 from service.domain.persons import fold_address, fold_name
 from service.domain.protocol import FollowUpProtocol
 from service.domain.reminder import OPEN, Reason, State

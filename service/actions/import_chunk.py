@@ -13,9 +13,10 @@ from typing import Any, cast
 
 import sqlalchemy as sa
 
+from service.actions.born_lost import CALL_IF_TREATED_WITHIN_DAYS, is_silenced
 from service.actions.csv_rows import GoodRow, RowError
 from service.actions.import_people import People, Person, chunks, person_of, wanted
-from service.actions.register import CALL_IF_TREATED_WITHIN_DAYS, NewTreatment, check_treatment, entry_row
+from service.actions.register import NewTreatment, check_treatment, entry_row
 from service.actions.revise import Who
 from service.domain.finding import found_by
 from service.domain.protocol import FollowUpProtocol
@@ -24,7 +25,7 @@ from service.domain.schedule import day_number, local_day, plan, superseded, sup
 from service.errors import BadInput
 from service.store import bulk, client_words, outbox
 from service.store.bulk import BulkClient, BulkTreatment
-from service.store.calls import open_calls
+from service.store.calls import Call, open_call, open_calls
 from service.store.clinics import Clinic
 from service.store.tables import clients, emails, treatments
 
@@ -50,11 +51,15 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class _Born:
-    """The outbox rows of a new treatment but for whose they are. call: the step a person must phone about."""
+    """The outbox rows of a new treatment but for whose they are. call: the step a person must phone about.
+
+    silenced: nothing can be written to this client's address.
+    """
 
     rows: tuple[dict[str, Any], ...]
     late: int
     call: str | None
+    silenced: bool
 
 
 @dataclass
@@ -178,6 +183,7 @@ class ChunkWriter:
         rows: list[dict[str, Any]] = []
         older: dict[int, int] = {}
         calls: dict[int, str] = {}
+        silenced: list[int] = []
         late = 0
         for client, treatment, _ in fresh.treatments:
             mine = (treatment.treated_on, treatment.id)
@@ -194,11 +200,15 @@ class ChunkWriter:
             late += born.late
             if born.call:
                 calls[treatment.id] = born.call
+            if born.silenced:
+                silenced.append(client.id)
         bulk.insert(self._connection, emails, rows)
         self._supersede(older)
         missed = bulk.missed_emails(self._connection, calls)
         reason = str(Reason.REGISTERED_LATE)
         open_calls(self._connection, [{**row, "reason": reason} for row in missed], self._who.now)
+        for client_id in silenced:
+            open_call(self._connection, Call(self._clinic.id, client_id, None, "bounced"), self._who.now)
         return late
 
     def _supersede(self, older: Mapping[int, int]) -> None:
@@ -218,4 +228,5 @@ class ChunkWriter:
         fresh = day_number(treated_on, self._today) <= CALL_IF_TREATED_WITHIN_DAYS
         client = cast("sa.RowMapping", {"clinic_id": self._clinic.id, "id": 0, "state": state, "language": language})
         rows = [entry_row(client, (0, protocol), entry, now) for entry in entries]
-        return _Born(tuple(rows), len(late), late[-1] if late and fresh and state == "active" else None)
+        call = late[-1] if late and fresh and state == "active" else None
+        return _Born(tuple(rows), len(late), call, is_silenced(entries, state))

@@ -28,7 +28,7 @@ class HasBreaker(Protocol):
 
 @dataclass(frozen=True)
 class Lockout:
-    """What the workers of this installation remember. key: stands for the relay's settings, at most 16 characters."""
+    """What the workers of this installation remember. key: stands for the relay's settings, at most 12 characters."""
 
     store: Store
     key: str
@@ -44,29 +44,30 @@ class Lockout:
                 await self.store.in_thread(self._keep, before, worker.breaker)
 
     def _recall(self, connection: sa.Connection, mine: Breaker) -> Breaker:
-        failures, retry_at = self._known(connection)
+        failures, since, retry_at = self._known(connection)
         if failures == mine.auth_failures:
             return mine
         if not failures:
             return Breaker()  # the relay has let somebody in
-        since = mine.opened_at or retry_at or datetime.now(UTC)
-        told = replace(mine, opened_at=since, auth_failures=failures, probes=failures, urgent=True)
-        return replace(told, retry_at=None if failures >= AUTH_TRIES else retry_at, cause=mine.cause or CAUSE)
+        told = replace(mine, opened_at=mine.opened_at or since, retry_at=retry_at, probes=failures)
+        return replace(told, auth_failures=failures, urgent=True, cause=mine.cause or CAUSE)
 
     def _keep(self, connection: sa.Connection, before: Breaker, after: Breaker) -> None:
-        failures = 0
-        if after.auth_failures:
+        said = ""
+        if after.auth_failures and after.opened_at:
             failures = self._known(connection)[0] + max(after.auth_failures - before.auth_failures, 1)
-        at = int(after.retry_at.timestamp()) if after.retry_at else 0
-        watch.note_done(connection, _NAME, f"{self.key} {failures} {at}" if failures else "")
+            stopped = failures >= AUTH_TRIES or after.retry_at is None
+            retry_at = 0 if stopped or after.retry_at is None else int(after.retry_at.timestamp())
+            said = f"{self.key} {failures} {int(after.opened_at.timestamp())} {retry_at}"
+        watch.note_done(connection, _NAME, said)
 
-    def _known(self, connection: sa.Connection) -> tuple[int, datetime | None]:
-        """How many failures in a row there were with these settings, and when the next try may be."""
-        key, _, rest = watch.done_for(connection, _NAME).partition(" ")
-        if key != self.key or not rest:
-            return 0, None
-        failures, _, at = rest.partition(" ")
-        return int(failures), datetime.fromtimestamp(int(at), UTC) if int(at) else None
+    def _known(self, connection: sa.Connection) -> tuple[int, datetime | None, datetime | None]:
+        """Failures in a row with these settings, since when, and when the next try may be."""
+        key, *rest = watch.done_for(connection, _NAME).split(" ")
+        if key != self.key or len(rest) != 3:
+            return 0, None, None
+        failures, since, retry_at = map(int, rest)
+        return failures, datetime.fromtimestamp(since, UTC), datetime.fromtimestamp(retry_at, UTC) if retry_at else None
 
 
 def forget(connection: sa.Connection) -> None:

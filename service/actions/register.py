@@ -5,7 +5,7 @@ Nothing is told to the scheduler: the rows are the schedule.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from service.actions.addresses import check_address
+from service.actions.born_lost import call_about, is_silenced, late_step
 from service.domain.persons import (
     NAME_LIMIT,
     clean_language,
@@ -29,12 +30,10 @@ from service.domain.strict_table import read_clock_time
 from service.errors import BadInput
 from service.store import audit, clients, outbox
 from service.store.audit import Deed
-from service.store.calls import open_calls
+from service.store.calls import Call, open_call
 from service.store.clinics import Clinic
 from service.store.tables import Kind, emails
 
-#: A late registration asks for a call only while the treatment is this fresh.
-CALL_IF_TREATED_WITHIN_DAYS = 10
 EARLIEST = date(1970, 1, 2)
 
 
@@ -175,13 +174,9 @@ def save_entries(
     outbox.add(connection, [entry_row(client, (treatment_id, protocol), entry, now) for entry in entries])
     step = late_step(entries, day_number(treated_on, local_day(now, clinic.zone)), client["state"])
     if step is not None:
-        _call_about(connection, treatment_id, step, now)
-
-
-def late_step(entries: Iterable[Entry], days: int, client_state: str) -> str | None:
-    """The step a person must phone about: registered too late for it, `days` after the treatment. None if none."""
-    late = [entry.step for entry in entries if entry.reason is Reason.REGISTERED_LATE]
-    return late[-1] if late and days <= CALL_IF_TREATED_WITHIN_DAYS and client_state == "active" else None
+        call_about(connection, treatment_id, step, now)
+    if is_silenced(entries, client["state"]):
+        open_call(connection, Call(clinic.id, client["id"], None, "bounced"), now)
 
 
 def entry_row(
@@ -219,19 +214,6 @@ WITHHELD = {
     "erased": (State.CANCELLED, Reason.ERASED),
     "paused": (State.HELD, Reason.PAUSED),
 }
-
-
-def _call_about(connection: sa.Connection, treatment_id: int, step: str, now: datetime) -> None:
-    row = connection.execute(
-        sa.select(emails.c.id, emails.c.clinic_id, emails.c.client_id).where(
-            emails.c.treatment_id == treatment_id,
-            emails.c.step == step,
-            emails.c.state == State.MISSED,
-            emails.c.replaced_at.is_(None),
-        )
-    ).one()
-    call = {"clinic_id": row.clinic_id, "client_id": row.client_id, "email_id": row.id}
-    open_calls(connection, [{**call, "reason": str(Reason.REGISTERED_LATE)}], now)
 
 
 def plan_rows(connection: sa.Connection, treatment_id: int) -> list[sa.RowMapping]:

@@ -21,8 +21,9 @@ from service.mail.reports import BounceClass, Kind, Recipient, Report, read_repo
 from service.mail.signing import Signer
 from service.store import audit, clinics, returned
 from service.store.audit import Deed
+from service.store.calls import Call, open_call
 from service.store.locking import lock_clients
-from service.store.returned import Call, Client, Email
+from service.store.returned import Client, Email
 
 #: So many e-mails of one client that come back softly within SOFT_WITHIN make a call.
 SOFT_LIMIT = 3
@@ -221,7 +222,7 @@ def _do(connection: sa.Connection, meaning: Meaning, who: Who) -> None:
         revise.stop(connection, clinics.get(connection, client.clinic_id), client.id, who)
     if CALL in does:
         about = email.id if email is not None and meaning.call == "bounced" else None
-        returned.open_call(connection, Call(client.clinic_id, client.id, about, meaning.call), who.now)
+        open_call(connection, Call(client.clinic_id, client.id, about, meaning.call), who.now)
 
 
 def _note(connection: sa.Connection, meaning: Meaning, digest: str, who: Who) -> None:

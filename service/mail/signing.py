@@ -52,7 +52,7 @@ class Signer:
         return f"<{mac[:15].hex()}@{domain}>"
 
     def fingerprint(self, purpose: str, secret: str) -> str:
-        """Sixteen characters that tell whether a secret is still the same, and nothing else about it."""
+        """Twelve characters that tell whether a secret is still the same, and nothing else about it."""
         return digest(_derived(self._ring[0][1], f"fingerprint {_checked(purpose)}"), secret.encode(), "sha256")[
             :8
         ].hex()

@@ -51,6 +51,30 @@ def open_calls(connection: sa.Connection, rows: Sequence[dict[str, Any]], now: d
             connection.execute(sa.insert(calls), fresh)
 
 
+class Call(NamedTuple):
+    """A call to open. email_id None: about the client."""
+
+    clinic_id: int
+    client_id: int
+    email_id: int | None
+    reason: str
+
+
+def open_call(connection: sa.Connection, call: Call, now: datetime) -> None:
+    """Open a call unless one for this e-mail, or for this client and reason, is open; what is closed stays closed."""
+    email_id = call.email_id
+    if email_id is not None:
+        known = connection.execute(sa.select(calls.c.state).where(calls.c.email_id == email_id)).scalar_one_or_none()
+        if known == "open":
+            return
+        email_id = None if known else email_id
+    waiting = (calls.c.client_id == call.client_id) & (calls.c.reason == call.reason) & (calls.c.state == "open")
+    if email_id is None and connection.execute(sa.select(calls.c.id).where(waiting).limit(1)).first() is not None:
+        return
+    whose = {"clinic_id": call.clinic_id, "client_id": call.client_id}
+    open_calls(connection, [{**whose, "email_id": email_id, "reason": call.reason}], now)
+
+
 def _once_a_client(connection: sa.Connection, rows: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
     late = [row for row in rows if row["reason"] == Reason.REGISTERED_LATE]
     if not late:
@@ -114,6 +138,12 @@ def cover(connection: sa.Connection, said: Collection[tuple[int, int, str]], now
             .where(calls.c.state == _OPEN, calls.c.id.in_(covered))
             .values(state="covered", closed_at=now, closed_by="aftercare")
         )
+
+
+def cover_bounced(connection: sa.Connection, client_id: int, now: datetime) -> None:
+    """The address is mended: nobody has to phone for it any more."""
+    mine = (calls.c.client_id == client_id) & (calls.c.reason == "bounced") & (calls.c.state == _OPEN)
+    connection.execute(sa.update(calls).where(mine).values(state="covered", closed_at=now, closed_by="aftercare"))
 
 
 def listed(

@@ -13,13 +13,15 @@ import sqlalchemy as sa
 
 from service.domain.reminder import Reason, State
 from service.store import clients as people
-from service.store.calls import open_calls
+from service.store.calls import Call, open_call, open_calls
 from service.store.clients import Dead
 from service.store.locking import lock_clients
 from service.store.many import Many, Values
 from service.store.outbox import NO_LEASE, end_open
 from service.store.tables import Kind, attempts, clients, emails
 
+#: Whose end nobody is called for otherwise: one in doubt ends as unconfirmed.
+_NOT_BEGUN = (State.PLANNED, State.CLAIMED, State.HELD)
 # Not IN, whose list has no place among the parameters of store/many.py.
 _LEASED = (emails.c.state == State.CLAIMED) | (emails.c.state == State.SENDING)
 
@@ -101,7 +103,7 @@ def record(connection: sa.Connection, outcomes: Sequence[Outcome]) -> None:
     _AGAIN.execute(connection, [_values(o) for o in outcomes if o.state is not State.SENT and not o.thaw])
     for outcome in outcomes:
         if outcome.suppress:
-            suppress(connection, outcome)
+            _call_whom_it_silences(connection, outcome, suppress(connection, outcome))
     lost = [o for o in outcomes if o.state in _LOST and o.kind == Kind.REMINDER]
     if lost:
         _call_for(connection, lost)
@@ -184,8 +186,15 @@ def _attempt(outcome: Outcome) -> tuple[Any, ...]:
     )
 
 
-def suppress(connection: sa.Connection, outcome: Outcome) -> None:
-    """The relay says this address does not exist: write to it no more, until a person says otherwise."""
+def _call_whom_it_silences(connection: sa.Connection, outcome: Outcome, silenced: Sequence[int]) -> None:
+    """Nobody loses e-mails in silence. The refused reminder of the client itself has a call of its own."""
+    for client_id in silenced:
+        if client_id != outcome.client_id or outcome.kind != Kind.REMINDER:
+            open_call(connection, Call(outcome.clinic_id, client_id, None, "bounced"), outcome.ended_at)
+
+
+def suppress(connection: sa.Connection, outcome: Outcome) -> list[int]:
+    """An address does not exist: write to it no more, until a person says otherwise. Whose e-mails that has ended."""
     address = connection.execute(
         sa.select(clients.c.email_folded).where(clients.c.id == outcome.client_id)
     ).scalar_one()
@@ -194,4 +203,8 @@ def suppress(connection: sa.Connection, outcome: Outcome) -> None:
     theirs = emails.c.client_id.in_(
         sa.select(clients.c.id).where(clients.c.clinic_id == outcome.clinic_id, clients.c.email_folded == address)
     )
-    end_open(connection, theirs & (emails.c.id != outcome.id), Reason.SUPPRESSED, outcome.ended_at)
+    others = theirs & (emails.c.id != outcome.id)
+    waiting = sa.select(emails.c.client_id).where(others, emails.c.state.in_(_NOT_BEGUN), emails.c.kind != Kind.HELLO)
+    silenced = sorted(connection.execute(waiting.distinct()).scalars())
+    end_open(connection, others, Reason.SUPPRESSED, outcome.ended_at)
+    return silenced

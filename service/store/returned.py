@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
 import sqlalchemy as sa
 
-from service.domain.reminder import OPEN, State
-from service.store.calls import open_calls
+from service.domain.reminder import State
+from service.store.calls import Call, open_call
 from service.store.ledger import Outcome, record, suppress
-from service.store.tables import audit, calls, clients, clinics, emails
+from service.store.tables import audit, clients, clinics, emails
 
 #: The audit's words for a message that changed something.
 TAKEN_IN = "returned mail"
@@ -133,44 +132,9 @@ def proven(connection: sa.Connection, email: Email, actor: str, now: datetime) -
 
 def suppress_address(connection: sa.Connection, email: Email, actor: str, now: datetime) -> None:
     """Write to this address no more. Others who have it lose their e-mails too, and get a call each."""
-    client = clients.alias("bounced")
-    same = (client.c.clinic_id == clients.c.clinic_id) & (client.c.email_folded == clients.c.email_folded)
-    others = (
-        sa.select(emails.c.client_id)
-        .join(clients, clients.c.id == emails.c.client_id)
-        .join(client, same)
-        .where(client.c.id == email.client_id, clients.c.id != email.client_id, emails.c.state.in_(OPEN))
-        .distinct()
-    )
-    concerned = sorted(connection.execute(others).scalars())
-    suppress(connection, _outcome(email, actor, now))
-    for client_id in concerned:
-        open_call(connection, Call(email.clinic_id, client_id, None, "bounced"), now)
-
-
-@dataclass(frozen=True)
-class Call:
-    """A call to open. email_id None: about the client."""
-
-    clinic_id: int
-    client_id: int
-    email_id: int | None
-    reason: str
-
-
-def open_call(connection: sa.Connection, call: Call, now: datetime) -> None:
-    """Open a call unless one for this e-mail, or for this client and reason, is open; what is closed stays closed."""
-    email_id = call.email_id
-    if email_id is not None:
-        known = connection.execute(sa.select(calls.c.state).where(calls.c.email_id == email_id)).scalar_one_or_none()
-        if known == "open":
-            return
-        email_id = None if known else email_id
-    waiting = (calls.c.client_id == call.client_id) & (calls.c.reason == call.reason) & (calls.c.state == "open")
-    if email_id is None and connection.execute(sa.select(calls.c.id).where(waiting).limit(1)).first() is not None:
-        return
-    whose = {"clinic_id": call.clinic_id, "client_id": call.client_id}
-    open_calls(connection, [{**whose, "email_id": email_id, "reason": call.reason}], now)
+    for client_id in suppress(connection, _outcome(email, actor, now)):
+        if client_id != email.client_id:
+            open_call(connection, Call(email.clinic_id, client_id, None, "bounced"), now)
 
 
 def _outcome(email: Email, actor: str, now: datetime) -> Outcome:

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from service.actions import hello, revise
 from service.actions.deliver import Delivery
 from service.clock import SteppedClock, stopped_at
+from service.store import clients
 from service.store.engine import Store
 from service.store.tables import attempts, calls, clinics, emails, suppressions, texts
 from tests.support.scripted_relay import AcceptAndDrop, Drop, Reply, ScriptedRelay, recipients
@@ -179,6 +180,43 @@ def test_an_address_that_does_not_exist_fails_suppresses_and_opens_a_call(world:
     with world.store.read() as connection:
         assert connection.execute(sa.select(suppressions.c.email_folded)).scalars().all() == ["sam@example.com"]
         assert connection.execute(sa.select(calls.c.reason)).scalars().all() == ["failed"]
+
+
+def calls_of(world: World) -> list[tuple[int, str, str]]:
+    with world.store.read() as connection:
+        query = sa.select(calls.c.client_id, calls.c.reason, calls.c.state).order_by(calls.c.id)
+        return [tuple(row) for row in connection.execute(query)]
+
+
+def test_a_hello_to_an_address_that_does_not_exist_opens_a_call_for_what_it_ends(world: World) -> None:
+    client = world.client()
+    world.treat(client, "2026-11-20")
+    with world.store.write() as connection:
+        hello.say_hello(connection, world.clinic, client, at("2026-11-20 16:00"))
+    with ScriptedRelay(recipients({"sam@example.com": Reply(550, "5.1.1 no such user")})) as relay:
+        world.tick(relay, "2026-11-20 16:01")
+    assert {row.reason for row in world.rows(emails.c.kind == "reminder")} == {"suppressed"}
+    assert calls_of(world) == [(client, "bounced", "open")]
+
+
+def test_who_shares_a_dead_address_is_phoned_too(world: World) -> None:
+    sam = world.client(address="family@example.com")
+    kim = world.client("Kim Reed", "family@example.com")
+    world.treat(sam, "2026-11-20")
+    world.treat(kim, "2026-11-21", now="2026-11-21 12:00")
+    with ScriptedRelay(recipients({"family@example.com": Reply(550, "5.1.1 no such user")})) as relay:
+        world.tick(relay, "2026-11-21 10:00")
+    assert sorted(calls_of(world)) == [(sam, "failed", "open"), (kim, "bounced", "open")]
+
+
+def test_a_treatment_of_a_client_whose_address_is_dead_is_a_call_from_the_beginning(world: World) -> None:
+    client = world.client()
+    with world.store.write() as connection:
+        dead = clients.Dead(world.clinic.id, "sam@example.com", "does not exist", None)
+        clients.suppress(connection, dead, at("2026-11-20 15:00"))
+    world.treat(client, "2026-11-20")
+    assert set(world.states().values()) == {"cancelled: suppressed"}
+    assert calls_of(world) == [(client, "bounced", "open")]
 
 
 def test_a_full_mailbox_fails_the_mail_but_suppresses_nobody(world: World) -> None:

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from service.domain.breaker import Breaker
-from service.domain.replies import Heard, Stage, classify
+from service.domain.replies import TIMED_OUT, Heard, Stage, classify
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 ACCEPTED = Heard(Stage.MESSAGE, 250, "2.0.0 OK")
@@ -83,6 +83,33 @@ def test_ten_wrong_passwords_stop_the_line_until_somebody_changes_the_settings()
     breaker = after(breaker, WRONG_PASSWORD, now=now)
     assert breaker.retry_at is None
     assert not breaker.lets_pass(now + timedelta(days=365))
+
+
+@pytest.mark.parametrize(
+    "heard", [Heard(Stage.AUTH, 454, "4.7.0 try later"), Heard(Stage.AUTH, failure=TIMED_OUT), Heard(Stage.AUTH, 421)]
+)
+def test_a_relay_whose_sign_in_is_out_of_order_is_probed_for_ever(heard: Heard) -> None:
+    breaker, now = Breaker(), NOON
+    for _ in range(30):
+        breaker = after(breaker, heard, now=now)
+        assert breaker.retry_at is not None
+        now = breaker.retry_at
+    assert breaker.auth_failures == 0
+
+
+def test_who_mends_it_is_told_when_no_more_passwords_are_tried() -> None:
+    breaker, now = Breaker(), NOON
+    for _ in range(10):
+        breaker = after(breaker, WRONG_PASSWORD, now=now)
+        now = breaker.retry_at or now
+    assert "test-email" in breaker.cause
+
+
+def test_five_policy_refusals_in_a_row_stop_the_line_and_unknown_users_never_do() -> None:
+    refused = Heard(Stage.RCPT, 554, "5.7.1 blocked for bad reputation")
+    assert not after(Breaker(), *[refused] * 4, ACCEPTED, refused).is_open
+    assert after(Breaker(), *[refused] * 5).is_open
+    assert not after(Breaker(), *[UNKNOWN_USER] * 50).is_open
 
 
 def test_passwords_are_tried_at_most_once_a_minute() -> None:

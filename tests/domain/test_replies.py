@@ -173,3 +173,37 @@ def test_an_enhanced_code_is_read_only_where_the_words_begin_with_one() -> None:
     assert Heard(Stage.RCPT, 550, "5.1.1 no such user").enhanced == "5.1.1"
     assert Heard(Stage.RCPT, 550, "see 5.1.1 there").enhanced is None
     assert Heard(Stage.RCPT, 550, "5.1.1.7 is an address").enhanced is None
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "5.7.1 <relay.example[192.0.2.1]>: Client host rejected: Access denied",
+        "5.7.1 <clinic>: Helo command rejected: Host not found",
+        "5.4.6 Daily sending quota exceeded",
+        "5.7.708 Service unavailable. Access denied, traffic not accepted from this IP",
+        "5.7.60 SMTP; Client does not have permissions to send as this sender",
+    ],
+)
+def test_a_relay_that_refuses_us_at_rcpt_is_not_the_clients_trouble(words: str) -> None:
+    assert classify(Heard(Stage.RCPT, 550, words)) == Verdict(Kind.CONFIGURATION, Scope.RELAY)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "5.1.1 <address>: undeliverable address: host mx.example said: 554 5.7.1 blocked using zen.spamhaus.org",
+        "verification failed for return path: no such user here",
+        "sender: no such user",
+        "5.1.1 <b+tok@bounce.example>: sender unknown",
+        "5.1.1 mailbox full",
+    ],
+)
+def test_words_that_speak_of_something_else_suppress_nobody(words: str) -> None:
+    verdict = classify(Heard(Stage.RCPT, 550, words))
+    assert not verdict.suppress
+
+
+def test_another_servers_refusal_that_a_relay_quotes_does_not_stop_the_line() -> None:
+    words = "5.7.1 host mx.example said: 550 Client host rejected"
+    assert classify(Heard(Stage.RCPT, 550, words)).scope is Scope.RECIPIENT
