@@ -6,6 +6,7 @@ Decides about each row alone, without a database; what is new or `unchanged` is 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, time
@@ -23,6 +24,7 @@ from service.errors import BadInput
 __all__ = ["BadRow", "CsvFile", "CsvOptions", "GoodRow", "RowError", "neutralise", "read_rows"]
 
 NEEDED = ("name", "email", "treatment", "treatment_date")
+MOST_COLUMNS = 200
 OPTIONAL = ("treatment_time", "phone", "language", "consent_on", "client_ref")
 CLIENT_REF_LIMIT = 100
 
@@ -140,6 +142,11 @@ def _header(text: str) -> tuple[str, list[str]]:
     first = {delimiter: next(records(text, delimiter)) for delimiter in DELIMITERS}
     best = max(DELIMITERS, key=lambda delimiter: sum(_fold_header(c) in _HEADERS for c in first[delimiter].cells))
     record = first[best]
+    if len(record.cells) > MOST_COLUMNS:
+        cannot_read(
+            f"The first line has {len(record.cells):,} columns, {MOST_COLUMNS} at most can be read",
+            "Export the table again with the columns that are needed.",
+        )
     if record.fault:
         cannot_read(f"The first line cannot be read: {record.fault}", "Export the table again.")
     if not any(_fold_header(cell) in _HEADERS for cell in record.cells):
@@ -152,7 +159,8 @@ def _header(text: str) -> tuple[str, list[str]]:
 
 def _check_columns(columns: Sequence[str | None], header: Sequence[str], options: CsvOptions) -> None:
     folded = [_fold_header(cell) for cell in header]
-    twice = sorted({_shown(cell) for cell, name in zip(header, folded, strict=True) if name and folded.count(name) > 1})
+    number = Counter(folded)
+    twice = sorted({_shown(cell) for cell, name in zip(header, folded, strict=True) if name and number[name] > 1})
     if twice:
         cannot_read(f"The header names a column twice: {', '.join(twice)}", "Rename or remove one of them.")
     needed = [name for name in NEEDED if name != "treatment" or options.protocol is None]

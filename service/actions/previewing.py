@@ -123,7 +123,9 @@ def of_words(connection: sa.Connection, desk: Desk, wanted: Wanted, compiled: Co
         row = _client_row(connection, clinic, wanted)
     else:
         row = _made_up(protocol, wanted.step, clinic, SAMPLE_TREATED_ON)
-    row = row._replace(language=compiled.language, address=wanted.to or row.address)
+    # A test carries nobody's links: its stop button must not stop a client's e-mails.
+    whose = {"address": wanted.to, "client_id": 0} if wanted.to else {}
+    row = row._replace(language=compiled.language, **whose)
     return _of_row(connection, desk, row, (protocol, Words(_unsaved(protocol, compiled), compiled)))
 
 
@@ -242,9 +244,8 @@ def _written(
     written = writer.write(row, clinic, protocol, words, (row.claimed_at, around)) if addressed else None
     if written is None or isinstance(written, Withheld):
         lacking = f": it lacks {', '.join(clinic.missing)}" if clinic.missing else ""
+        fix = "Set what is missing with `aftercare clinic set KEY=VALUE`."
         raise NotAllowed(
-            f"this e-mail cannot be written with the clinic's data{lacking}",
-            field="clinic",
-            next_step="Set what is missing with `aftercare clinic set KEY=VALUE`.",
+            f"this e-mail cannot be written with the clinic's data{lacking}", field="clinic", next_step=fix
         )
     return written

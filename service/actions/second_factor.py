@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from service.actions.passwords import fits
 from service.actions.revise import Who
 from service.actions.sign_in import Session, Signed, account_of, begin
-from service.actions.tries import forget_tries, note_try
+from service.actions.tries import forget_try, note_try
 from service.errors import BadInput, NotAllowed
 from service.store import audit, staff
 from service.store.audit import Deed
@@ -112,7 +112,7 @@ def give(store: Store, keys: Keys, half: Half, now: datetime) -> Session | None:
             fix = _AGAIN if secret else "The owner of your clinic can remove your second factor."
             raise BadInput("this code is not right, or it was used already", field="code", next_step=fix)
         staff.end_session(connection, half.session, now)
-        forget_tries(connection, account, now)
+        forget_try(connection, account, half.address)
         return begin(connection, person, now, with_code=True)
 
 
@@ -124,7 +124,7 @@ def remove_own(store: Store, me: Signed, password: str) -> None:
     if not fits(password, person["password"]):
         raise BadInput("this is not your password", field="password", next_step="Type the one you sign in with.")
     with store.write() as connection:
-        forget_tries(connection, account_of(person["email"]), me.now)
+        forget_try(connection, account_of(person["email"]), me.address)
         _remove(connection, person, Who(person["email"], me.now), but=me.session)
 
 

@@ -16,7 +16,7 @@ import structlog
 
 from service.actions.passwords import check_password, fits, is_outdated, seal_password
 from service.actions.revise import Who
-from service.actions.tries import forget_tries, note_try
+from service.actions.tries import forget_try, note_try
 from service.errors import NotAllowed
 from service.store import audit, clinics, staff
 from service.store.audit import Deed
@@ -85,13 +85,13 @@ def sign_in(store: Store, typed: Typed, now: datetime) -> Session | None:
         if person["password"] != found[0]["password"] or person["disabled_at"] is not None:
             return None  # changed meanwhile
         staff.change(connection, person["id"], password=fresh)
-        forget_tries(connection, account_of(typed.email), now)
+        forget_try(connection, account_of(typed.email), typed.address)
         return begin(connection, person, now)
 
 
 def account_of(email: str) -> str:
     """Under which name tries to sign in with an address are counted."""
-    return email.strip().lower()
+    return f"password of {email.strip().lower()}"
 
 
 def begin(connection: sa.Connection, person: sa.RowMapping, now: datetime, *, with_code: bool = False) -> Session:
@@ -147,8 +147,6 @@ def choose_password(store: Store, token: str, password: str, now: datetime) -> S
             return None
         staff.change(connection, person["id"], password=sealed)
         staff.end_sessions(connection, person["id"], now)
-        # The owner made this link for somebody who cannot get in: what went wrong before counts no more.
-        forget_tries(connection, account_of(person["email"]), now)
         audit.note(connection, clinic.id, Deed(person["email"], "password chosen", f"staff {person['id']}", {}), now)
         return begin(connection, person, now)
 

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from service.actions.passwords import check_password, fits, seal_password
 from service.actions.revise import Who
 from service.actions.sign_in import Signed, account_of, guessable
-from service.actions.tries import forget_tries, note_try
+from service.actions.tries import forget_try, note_try
 from service.errors import BadInput, NotAllowed
 from service.store import audit, clinics, staff
 from service.store.audit import Deed
@@ -97,7 +97,7 @@ def change_password(store: Store, me: Signed, old: str, new: str) -> None:
         staff.change(connection, me.staff_id, password=sealed)
         staff.end_sessions(connection, me.staff_id, me.now, but=me.session)
         staff.end_links(connection, me.staff_id, me.now)
-        forget_tries(connection, account_of(person["email"]), me.now)
+        forget_try(connection, account_of(person["email"]), me.address)
         deed = Deed(person["email"], "password changed", f"staff {me.staff_id}", {})
         audit.note(connection, me.clinic_id, deed, me.now)
 

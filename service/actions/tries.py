@@ -35,9 +35,12 @@ def note_try(store: Store, account: str, address: str, now: datetime) -> None:
     raise NotAllowed("there were too many tries", field="password", next_step="Wait five minutes, then try again.")
 
 
-def forget_tries(connection: sa.Connection, account: str, now: datetime) -> None:
-    """Somebody got in: what went wrong before counts no more."""
-    staff.forget_tries(connection, now - WINDOW, _short(account))
+def forget_try(connection: sa.Connection, account: str, address: str) -> None:
+    """Somebody got in: this try counts no more. What went wrong before still does.
+
+    An address may belong to accounts of several clinics: who gets into one of them must not win tries at another.
+    """
+    staff.forget_try(connection, _short(account), _short(address))
 
 
 def _short(typed: str) -> str:

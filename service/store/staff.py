@@ -172,7 +172,13 @@ def tries(connection: sa.Connection, account: str, address: str, since: datetime
     return by_account, by_address, everywhere
 
 
-def forget_tries(connection: sa.Connection, before: datetime, account: str = "") -> None:
-    """Forget old tries, and those of an account that got in."""
-    gone = (sign_in_tries.c.at < before) | (sign_in_tries.c.account == account)
-    connection.execute(sa.delete(sign_in_tries).where(gone))
+def forget_tries(connection: sa.Connection, before: datetime) -> None:
+    """Forget old tries."""
+    connection.execute(sa.delete(sign_in_tries).where(sign_in_tries.c.at < before))
+
+
+def forget_try(connection: sa.Connection, account: str, address: str) -> None:
+    """Forget the newest try for this account from this address."""
+    same = (sign_in_tries.c.account == account) & (sign_in_tries.c.address == address)
+    newest = sa.select(sa.func.max(sign_in_tries.c.id)).where(same).scalar_subquery()
+    connection.execute(sa.delete(sign_in_tries).where(sign_in_tries.c.id == newest))

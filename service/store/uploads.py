@@ -10,6 +10,9 @@ import sqlalchemy as sa
 from service.errors import NotFound
 from service.store.tables import uploads
 
+#: Files of one person at once: each may be 10 MB in the database that the e-mails wait in.
+MOST = 3
+
 
 class Owner(NamedTuple):
     """Whose upload it is: a staff member's of a clinic."""
@@ -24,6 +27,12 @@ def _mine(owner: Owner, upload_id: int) -> sa.ColumnElement[bool]:
 
 
 def add(connection: sa.Connection, owner: Owner, values: dict[str, Any]) -> int:
+    """Keep a file; of the same person's older ones only the newest, unless they are being imported."""
+    mine = (uploads.c.clinic_id == owner.clinic_id) & (uploads.c.staff_id == owner.staff_id)
+    older = sa.select(uploads.c.id).where(mine).order_by(uploads.c.id.desc()).offset(MOST - 1)
+    gone = list(connection.execute(older).scalars())
+    idle = uploads.c.begun_at.is_(None) | uploads.c.done_at.is_not(None)
+    connection.execute(sa.delete(uploads).where(uploads.c.id.in_(gone), idle))
     added = sa.insert(uploads).values(**owner._asdict(), **values).returning(uploads.c.id)
     new_id: int = connection.execute(added).scalar_one()
     return new_id

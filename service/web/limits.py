@@ -5,6 +5,7 @@ Bounded in time and memory whatever arrives; refuses to know what a form is for.
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import math
 import re
@@ -20,6 +21,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service.clock import passed
 from service.web.security import LOOPBACK_HOSTS, host_name
 
+#: Seconds for a body to come.
+PATIENCE = 20
 MOST_BODY = 10_000  # bytes; a form of ours has some dozens
 #: What anybody may ask for.
 PUBLIC_PATHS = ("/s/", "/n/", "/t/", "/c/", "/static/", "/healthz", "/readyz")
@@ -90,12 +93,15 @@ async def read_body(request: Request, kinds: Collection[str]) -> bytes | int:
         return 413
     body = b""
     try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > MOST_BODY:
-                return 413
+        async with asyncio.timeout(PATIENCE):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MOST_BODY:
+                    return 413
     except ClientDisconnect:
         return 400  # half a form is no wish
+    except TimeoutError:
+        return 408
     return body
 
 

@@ -1,12 +1,63 @@
-"""The web server inside a loop that is not its own: whoever runs it decides about signals."""
+"""The web server inside a loop that is not its own: whoever runs it decides about signals.
+
+The daemon that sends e-mails shares its files and its loop: connections that say nothing are ended, and there are only
+so many at once.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
+
+#: Seconds for the header of a request, from the connection's beginning or the answer before it.
+PATIENCE = 20.0
+#: Connections at once; more are told to come back.
+MOST_AT_ONCE = 200
+
+
+class Patient(H11Protocol):
+    """A connection that is ended when no whole header comes in time. The library waits for ever."""
+
+    _patience: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._wait()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def _wait(self) -> None:
+        """Begin to wait for a header, go on waiting, or stop because it is here."""
+        if self._is_answering():
+            self._stop_waiting()
+        elif self._patience is None:
+            self._patience = self.loop.call_later(PATIENCE, self._give_up)
+
+    def _is_answering(self) -> bool:
+        cycle: RequestResponseCycle | None = self.cycle  # none before the first request
+        return cycle is not None and not cycle.response_complete
+
+    def _stop_waiting(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    def _give_up(self) -> None:
+        self._patience = None
+        if not self._is_answering() and not self.transport.is_closing():
+            self.transport.close()
 
 
 class Pages(uvicorn.Server):
@@ -15,16 +66,16 @@ class Pages(uvicorn.Server):
     @classmethod
     def on(cls, app: FastAPI, host: str, port: int, proxies: Sequence[str] = ("127.0.0.1",)) -> Pages:
         """proxies: addresses and networks from which X-Forwarded-For and X-Forwarded-Proto are believed, no others."""
+        options: dict[str, Any] = {"log_config": None, "access_log": False, "lifespan": "off", "server_header": False}
         config = uvicorn.Config(
             app,
             host=host,
             port=port,
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            server_header=False,
+            http=Patient,
+            limit_concurrency=MOST_AT_ONCE,
             proxy_headers=True,
             forwarded_allow_ips=list(proxies),
+            **options,
         )
         return cls(config)
 

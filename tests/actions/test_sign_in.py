@@ -10,12 +10,12 @@ import pytest
 import sqlalchemy as sa
 
 from service.actions import clinic_setup, sign_in, staffing, tries
-from service.actions.sign_in import Session, Signed, Typed, digest
+from service.actions.sign_in import Session, Signed, Typed, account_of, digest
 from service.errors import BadInput, NotAllowed, NotFound
 from service.store import audit, staff
 from service.store.audit import Sought
 from service.store.engine import Store
-from service.store.tables import metadata, sign_in_tries
+from service.store.tables import metadata
 from service.store.tables import staff as people
 from tests.support.world import World, another_clinic, at, make_world
 
@@ -107,12 +107,27 @@ def test_the_whole_installation_has_a_limit_too(world: World) -> None:
     assert outcome(world, HERE, 0, PASSWORD) == "too many"
 
 
-def test_getting_in_forgets_what_went_wrong_and_waiting_does_too(world: World) -> None:
-    for _ in range(3):
-        assert [outcome(world, HERE, number) for number in range(9)] == ["wrong"] * 9
-        assert outcome(world, HERE, 0, PASSWORD) == "in"
+def test_getting_in_costs_no_try_and_what_went_wrong_still_counts(world: World) -> None:
+    assert [outcome(world, HERE, 0, PASSWORD) for _ in range(12)] == ["in"] * 12
+    assert [outcome(world, HERE, number) for number in range(9)] == ["wrong"] * 9
+    assert outcome(world, HERE, 0, PASSWORD) == "in"
+    assert [outcome(world, HERE, number) for number in range(2)] == ["wrong", "too many"]
+
+
+def test_who_has_the_same_address_at_another_clinic_wins_no_tries_by_getting_in_there(world: World) -> None:
+    employ(another_clinic(world, name="Southgate"), EMAIL, password=ANOTHER)
+    found = []
+    for number in range(4):
+        found += [outcome(world, HERE, 3 * number + one) for one in range(3)]
+        found.append(outcome(world, HERE, 0, ANOTHER))
+    assert found.count("wrong") == tries.PER_ACCOUNT
+    assert found[-1] == "too many"
+
+
+def test_what_somebody_types_as_an_address_counts_for_nobodys_second_factor(world: World) -> None:
     with world.store.read() as connection:
-        assert connection.execute(sa.select(sa.func.count()).select_from(sign_in_tries)).scalar_one() == 0
+        (person,) = staff.active_with(connection, EMAIL)
+    assert account_of(f"code of staff {person['id']}") != f"code of staff {person['id']}"
 
 
 def test_a_password_sealed_with_older_parameters_is_sealed_anew(world: World) -> None:

@@ -19,7 +19,7 @@ def _list(visit: Visit) -> Answer:
     show = visit.query.get("show", "open")
     show = show if show in _LISTS else "open"
     before = visit.query.get("before", "")
-    skip = int(before) if before.isdigit() and len(before) < 9 else 0
+    skip = int(before) if before.isascii() and before.isdigit() and len(before) < 9 else 0
     with visit.store.read() as connection:
         rows = calls.listed(connection, visit.clinic.id, show, SHOWN + 1, skip)
     more = f"/calls?show={show}&before={skip + SHOWN}" if len(rows) > SHOWN else ""

@@ -109,7 +109,7 @@ class Door:
                 arrived.visit,
                 path=request.url.path,
                 args={name: str(value) for name, value in request.path_params.items()},
-                query=dict(request.query_params),
+                query={name: value.replace("\0", "") for name, value in request.query_params.items()},
                 form=form,
                 fragment=_is_fragment(request),
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from starlette.types import Message
 
 from service.errors import AftercareError
 
+#: Seconds for a body to come.
+PATIENCE, UPLOAD_PATIENCE = 20, 120
 MOST_BODY = 300_000  # bytes; the longest text of an e-mail is a tenth of it
 MOST_FIELDS = 500
 CSRF = "csrf"
@@ -63,7 +66,15 @@ class Refused(Exception):
 
 
 async def read_form(request: Request, most: int = MOST_BODY) -> Form:
-    """The posted form. most: bytes. Raises Refused for another kind of body, or too much of one."""
+    """The posted form. most: bytes. Raises Refused for another kind of body, too much of one, or one that drips."""
+    try:
+        async with asyncio.timeout(PATIENCE if most <= MOST_BODY else UPLOAD_PATIENCE):
+            return await _read_form(request, most)
+    except TimeoutError as error:
+        raise Refused(408) from error
+
+
+async def _read_form(request: Request, most: int) -> Form:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     said = request.headers.get("content-length", "0")
     if not said.isdecimal() or len(said) > 12 or int(said) > most:
@@ -122,5 +133,5 @@ async def _read_upload(request: Request, most: int) -> Form:
 
 
 def _lines(value: str) -> str:
-    """Browsers end lines with CRLF; everywhere else they end with LF."""
-    return value.replace("\r\n", "\n")
+    """Browsers end lines with CRLF; everywhere else they end with LF. No text of a person's holds a NUL."""
+    return value.replace("\r\n", "\n").replace("\0", "\N{REPLACEMENT CHARACTER}")

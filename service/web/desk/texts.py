@@ -9,6 +9,7 @@ from html import escape
 from service import wiring
 from service.actions import wording, words
 from service.actions.previewing import Desk
+from service.actions.reading import note_read
 from service.actions.shelf import Shelf
 from service.actions.trying import Told, try_relay
 from service.actions.wording import Look, Reader
@@ -16,7 +17,8 @@ from service.actions.words import Approval, TextKey
 from service.actions.writing import Writer
 from service.errors import BadInput, BadText, NotAllowed
 from service.mail.relay import Parcel
-from service.store import texts
+from service.store import audit, texts
+from service.store.audit import Deed
 from service.store.texts import TextVersion
 from service.web.desk.forms import sentence
 from service.web.desk.visit import Answer, Frame, Go, Page, Route, Visit
@@ -92,6 +94,8 @@ def _client(visit: Visit) -> int:
 
 
 def _looked(visit: Visit, to: str = "") -> tuple[TextVersion, Look]:
+    if _client(visit):
+        note_read(visit.store, visit.clinic.id, visit.staff.email, _client(visit), visit.now)
     with visit.store.read() as connection:
         version = texts.get(connection, visit.clinic.id, visit.id("text_id"))
         source = visit.form["source"] or texts.source(connection, version.id)
@@ -180,6 +184,10 @@ def _test(visit: Visit) -> Answer:
     if not looked.message:
         return _shown(visit, looked.problem or "These are the words of a page, not of an e-mail.", 400)
     told, caught = asyncio.run(_try(visit, looked.message))
+    detail = {"to": "oneself", "accepted": told.accepted} | ({"client": _client(visit)} if _client(visit) else {})
+    with visit.store.write() as connection:
+        deed = Deed(visit.staff.email, "test e-mail sent", f"text {version.id}", detail)
+        audit.note(connection, visit.clinic.id, deed, visit.now)
     if not told.accepted:
         return _shown(visit, f"The mail server did not take it. {told.next_step}", 502)
     said = {"version": version, "to": visit.staff.email, "caught": caught}
