@@ -7,6 +7,7 @@ from service.actions.calls import OUTCOMES, Closing
 from service.errors import BadInput
 from service.store import calls
 from service.web.desk.forms import sentence
+from service.web.desk.people import noted
 from service.web.desk.visit import Answer, Go, Page, Route, Visit
 
 SHOWN = 100
@@ -35,6 +36,7 @@ def _shown(visit: Visit, error: str = "") -> Answer:
     with visit.store.read() as connection:
         call = calls.get(connection, visit.clinic.id, visit.id("call_id"))
         others = calls.of_client(connection, visit.clinic.id, call["client_id"])
+    noted(visit, call["client_id"])
     said = {"call": call, "others": [row for row in others if row["id"] != call["id"]], "error": error}
     return Page("call.html", {**said, "typed": visit.form.typed()}, 400 if error else 200)
 

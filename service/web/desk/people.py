@@ -45,8 +45,13 @@ def titles(visit: Visit) -> dict[str, str]:
 def opened(visit: Visit) -> Any:
     """The client of the path, shown to somebody: that is written down. Raises NotFound."""
     client = client_of(visit)
-    note_read(visit.store, visit.clinic.id, visit.staff.email, client["id"], visit.now)
+    noted(visit, client["id"])
     return client
+
+
+def noted(visit: Visit, client_id: int) -> None:
+    """Write down that somebody is shown this client's data. Raises Unavailable like `note_read`."""
+    note_read(visit.store, visit.clinic.id, visit.staff.email, client_id, visit.now)
 
 
 def client_of(visit: Visit) -> Any:

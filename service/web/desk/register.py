@@ -22,6 +22,7 @@ from service.errors import BadInput, NotFound
 from service.mail.language_names import own_name
 from service.store import clients
 from service.web.desk.forms import Form
+from service.web.desk.people import client_of, noted
 from service.web.desk.plan import foreseen_lines
 from service.web.desk.registering import Typed, read_client, read_treatment
 from service.web.desk.visit import Answer, Go, Page, Route, Visit
@@ -181,11 +182,11 @@ def _treatment_form(visit: Visit, client: Any, errors: dict[str, str], said: dic
 
 
 def _known(visit: Visit) -> Any:
-    """The client of this page. Raises NotFound for another clinic's, and for one who is erased."""
-    with visit.store.read() as connection:
-        client = clients.get(connection, visit.clinic.id, visit.id("client_id"))
+    """The client of this page; the look is noted. Raises NotFound for another clinic's, and for one who is erased."""
+    client = client_of(visit)
     if client["erased_at"] is not None:
         raise NotFound("This client is erased", field="client", next_step="Register the person anew.")
+    noted(visit, client["id"])
     return client
 
 
