@@ -101,7 +101,8 @@ def _agree(connection: sa.Connection, clinic: Clinic, client_id: int, words: int
     if words is not None and client["consent_on"] is None:
         agreed = {"consent_on": local_day(who.now, clinic.zone), "consent_by": who.actor, "consent_words": words}
         clients.change(connection, client_id, agreed)
-        audit.note(connection, clinic.id, Deed(who.actor, "client agreed", f"client {client_id}", {}), who.now)
+        deed = Deed(who.actor, "client agreed", f"client {client_id}", {"words_version": words})
+        audit.note(connection, clinic.id, deed, who.now)
 
 
 def _greet(connection: sa.Connection, clinic: Clinic, client_id: int, who: Who) -> None:

@@ -23,6 +23,8 @@ STATES: Mapping[str, tuple[str, str]] = {
     "erased": ("erased", "past"),
 }
 
+#: Who does something and is no staff.
+_NOBODY = {"client": "the client", "aftercare": "Aftercare"}
 _LANGUAGES = {
     "en": "English", "de": "German", "fr": "French", "es": "Spanish", "it": "Italian", "pl": "Polish", "ar": "Arabic",
     "pt": "Portuguese", "nl": "Dutch", "tr": "Turkish", "uk": "Ukrainian", "ro": "Romanian", "zh": "Chinese",
@@ -40,6 +42,11 @@ def person_state(code: str) -> tuple[str, str]:
 def titles(visit: Visit) -> dict[str, str]:
     """What each kind of treatment is called."""
     return {key: protocol.title for key, protocol in visit.service.catalogue.protocols.items()}
+
+
+def name_of(actor: str, staff: Mapping[str, str]) -> str:
+    """Whom the audit or a row means. staff: address -> name."""
+    return staff.get(actor) or _NOBODY.get(actor, actor)
 
 
 def opened(visit: Visit) -> Any:
