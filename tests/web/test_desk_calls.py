@@ -78,6 +78,25 @@ def test_a_call_that_is_done_can_be_opened_again_and_not_twice(world: World) -> 
         assert connection.execute(calls.select()).mappings().one()["state"] == "open"
 
 
+def test_what_the_second_of_two_typed_about_one_call_is_shown_again_with_who_was_first(world: World) -> None:
+    opened(world)
+    with signed_in(world, now="2026-11-20 12:40") as first:
+        first.get("/calls/1")
+        first.post("/calls/1/close", {"outcome": "reached", "note": "coming at 16:00"})
+    with signed_in(world, Role.CLINICIAN, now="2026-11-20 12:45") as second:
+        second.get("/calls/1")
+        late = second.post("/calls/1/close", {"outcome": "wrong_number", "note": "line 1\nno such <number>"})
+        assert late.status_code == 409
+        said = words_of(late.text)
+        assert "This call was closed before you, Fri 20 Nov, 12:40 (today) by Reception Person." in said
+        assert "Nothing of yours was saved." in said
+        assert "line 1\nno such &lt;number&gt;</textarea>" in late.text
+        assert "Note: coming at 16:00" in said
+    with world.store.read() as connection:
+        call = connection.execute(calls.select()).mappings().one()
+    assert (call["outcome"], call["note"]) == ("reached", "coming at 16:00")
+
+
 def put_day_one(world: World, client_id: int, **fields: object) -> None:
     with world.store.write() as connection:
         mine = (emails.c.day == 1) & (emails.c.client_id == client_id)
