@@ -75,10 +75,14 @@ def _foresee(visit: Visit, typed: Typed) -> Foreseen | None:
         return None
     with visit.store.read() as connection:
         try:
-            return foresee(connection, visit.clinic, typed.given, visit.now)
+            foreseen = foresee(connection, visit.clinic, typed.given, visit.now)
         except BadInput as error:
             typed.refuse("on", error)
             return None
+    if foreseen.client is not None:
+        # The page tells what is stored about somebody who is known.
+        noted(visit, foreseen.client["id"])
+    return foreseen
 
 
 def _save(visit: Visit, given: Given, client: NewClient | None) -> Saved | None:
