@@ -12,7 +12,7 @@ from service.domain.persons import clean_line
 from service.errors import BadInput, NotAllowed, NotFound
 from service.store import audit
 from service.store.audit import Deed
-from service.store.calls import call_within
+from service.store.calls import UNDONE, call_within
 from service.store.clinics import Clinic
 from service.store.tables import calls
 
@@ -61,7 +61,7 @@ def close(connection: sa.Connection, clinic: Clinic, call_id: int, closing: Clos
 
 
 def _locked(connection: sa.Connection, mine: sa.ColumnElement[bool], call_id: int) -> Any:
-    asked = sa.select(calls.c.state, calls.c.client_id, calls.c.level).where(mine)
+    asked = sa.select(calls.c.state, calls.c.outcome, calls.c.client_id, calls.c.level).where(mine)
     found = connection.execute(asked.with_for_update()).one_or_none()
     if found is None:
         raise NotFound(f"this clinic has no call {call_id}", field="call", next_step="See `aftercare calls list`.")
@@ -69,9 +69,11 @@ def _locked(connection: sa.Connection, mine: sa.ColumnElement[bool], call_id: in
 
 
 def reopen(connection: sa.Connection, clinic: Clinic, call_id: int, who: Who) -> None:
-    """Open a closed call again: it turned out not to be done. Raises NotFound, or NotAllowed if it is not closed."""
+    """Open a closed call again: it turned out not to be done. Raises NotFound, or NotAllowed if nobody closed it."""
     mine = (calls.c.clinic_id == clinic.id) & (calls.c.id == call_id)
     found = _locked(connection, mine, call_id)
+    if found.outcome == UNDONE:
+        raise NotAllowed("The registration was undone", field="call", next_step="There is nothing to phone about.")
     if found.state != "closed":
         raise NotAllowed(f"call {call_id} is {found.state}", field="call", next_step="Only a call that is done can.")
     again = {"state": "open", "outcome": None, "closed_by": None, "closed_at": None}

@@ -24,7 +24,7 @@ from service.domain.schedule import local_day
 from service.errors import BadInput, NotAllowed
 from service.store import audit, clients, hellos, outbox
 from service.store.audit import Deed
-from service.store.calls import cover_bounced
+from service.store.calls import UNDONE, cover_bounced
 from service.store.clinics import Clinic
 from service.store.tables import Kind, calls, emails, treatments
 
@@ -79,8 +79,10 @@ def register_visit(
         return None
     new = NewTreatment(client_id, page.given.protocol, page.given.treated_on)
     planned = register.add_treatment(connection, clinic, new, who.actor, who.now)
-    if planned.created and _NONCE.fullmatch(page.nonce):
-        clients.change_treatment(connection, planned.treatment_id, {"nonce": page.nonce})
+    if planned.created:
+        nonce = page.nonce if _NONCE.fullmatch(page.nonce) else None
+        facts = {"nonce": nonce, "with_client": foreseen.client is None}
+        clients.change_treatment(connection, planned.treatment_id, facts)
     _greet(connection, clinic, client_id, who)
     return Saved(client_id, planned.treatment_id, planned.created)
 
@@ -102,7 +104,8 @@ def _agree(connection: sa.Connection, clinic: Clinic, client_id: int, words: int
     if words is not None and client["consent_on"] is None:
         agreed = {"consent_on": local_day(who.now, clinic.zone), "consent_by": who.actor, "consent_words": words}
         clients.change(connection, client_id, agreed)
-        audit.note(connection, clinic.id, Deed(who.actor, "client agreed", f"client {client_id}", {}), who.now)
+        deed = Deed(who.actor, "client agreed", f"client {client_id}", {"words_version": words})
+        audit.note(connection, clinic.id, deed, who.now)
 
 
 def _greet(connection: sa.Connection, clinic: Clinic, client_id: int, who: Who) -> None:
@@ -132,7 +135,7 @@ def mend_address(connection: sa.Connection, clinic: Clinic, client_id: int, raw:
 
 
 def undo(connection: sa.Connection, clinic: Clinic, treatment_id: int, protocol: FollowUpProtocol, who: Who) -> None:
-    """Take back what was registered a moment ago: the treatment, and the client too if they came with it.
+    """Take back what was registered a moment ago: the treatment, and the client too if the same page registered them.
 
     One line in the audit. Raises NotAllowed after three minutes, or once a reminder is out. Twice is once.
     """
@@ -157,7 +160,7 @@ def undo(connection: sa.Connection, clinic: Clinic, treatment_id: int, protocol:
         for row in clients.list_treatments(connection, clinic.id, client["id"])
         if row["cancelled_at"] is None and row["id"] != treatment_id
     ]
-    if others or who.now - client["created_at"] > UNDO_WITHIN:
+    if others or not treatment["with_client"]:
         revise.cancel_treatment(connection, clinic, treatment_id, protocol, who)
         return
     clients.change_treatment(connection, treatment_id, {"cancelled_at": who.now})
@@ -167,7 +170,7 @@ def undo(connection: sa.Connection, clinic: Clinic, treatment_id: int, protocol:
 def _settle(connection: sa.Connection, treatment: sa.RowMapping, who: Who) -> None:
     """Nobody is to be phoned, or greeted, about a visit that was not."""
     theirs = calls.c.email_id.in_(sa.select(emails.c.id).where(emails.c.treatment_id == treatment["id"]))
-    settled = {"state": "covered", "closed_at": who.now, "closed_by": who.actor}
+    settled = {"state": "closed", "outcome": UNDONE, "closed_at": who.now, "closed_by": who.actor}
     connection.execute(sa.update(calls).where(theirs, calls.c.state == "open").values(settled))
     came_with_it = (emails.c.kind == Kind.HELLO) & (emails.c.planned_at >= treatment["created_at"])
     hello = (emails.c.client_id == treatment["client_id"]) & came_with_it

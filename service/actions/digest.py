@@ -17,6 +17,7 @@ from service.domain.protocol import FollowUpProtocol
 from service.domain.reminder import State
 from service.domain.schedule import CATCH_UP_IS_COVERED_BY_A_STEP_WITHIN, instant, local_day
 from service.store import figures, watch
+from service.store.calls import UNDONE
 from service.store.clinics import Clinic
 from service.store.figures import FellDue, Gap, Missed, OpenCall, Span
 
@@ -29,8 +30,9 @@ class Digest:
     """One clinic's morning. Instants are UTC; the outcomes of what fell due in `span` are those of `now`.
 
     expired: figures.missed without those registered late, by what makes up for them: replaced (a catch-up note went
-    out), coming (one is on its way), covered (by its next step), told (by phone), left. covering: when the next steps
-    that cover fall due. calls: to make, by reason; closing: open calls beside them that the covering steps will close.
+    out), coming (one is on its way), covered (by its next step), told (by phone), undone (its registration was), left.
+    covering: when the next steps that cover fall due. calls: to make, by reason; closing: open calls beside them that
+    the covering steps will close.
     today: reminders and catch-up notes that may go out until midnight. out_of_date, twice: ids that break a promise.
     """
 
@@ -105,7 +107,7 @@ def _made_up(one: Missed, closing: Mapping[int, datetime]) -> str:
         return "covered"
     if one.note_going:
         return "coming"
-    return "told" if one.call == "closed" else "left"
+    return {"closed": "told", UNDONE: "undone"}.get(one.call or "", "left")
 
 
 def words(made: Digest) -> tuple[str, str]:
@@ -177,6 +179,7 @@ def _fates(made: Digest) -> list[str]:
         (expired["coming"], "expired; a catch-up note is on its way"),
         (expired["covered"], f"expired, covered by {_covering(made)}"),
         (expired["told"], "expired; the client was phoned"),
+        (expired["undone"], "expired; its registration was undone"),
         (expired["left"], "expired, and nothing has made up for it yet"),
         (found.failed, "refused by the mail server"),
         (found.unconfirmed, "may not have arrived: the mail server's answer was lost"),

@@ -123,9 +123,9 @@ def of_words(connection: sa.Connection, desk: Desk, wanted: Wanted, compiled: Co
         row = _client_row(connection, clinic, wanted)
     else:
         row = _made_up(protocol, wanted.step, clinic, SAMPLE_TREATED_ON)
-    # A test carries nobody's links: its stop button must not stop a client's e-mails.
-    whose = {"address": wanted.to, "client_id": 0} if wanted.to else {}
-    row = row._replace(language=compiled.language, **whose)
+    row = row._replace(language=compiled.language)
+    if wanted.to:  # with nobody's links: the stop button of a test must not stop a client's e-mails
+        row = row._replace(address=wanted.to, client_id=0)
     return _of_row(connection, desk, row, (protocol, Words(_unsaved(protocol, compiled), compiled)))
 
 
@@ -216,9 +216,7 @@ def _day_of(protocol: FollowUpProtocol, step_key: str) -> tuple[int, time | None
 
 def _planned(protocol: FollowUpProtocol, row: ClaimedEmail, clinic: Clinic) -> list[Neighbour]:
     """The steps around a row that is made up, as they would have been planned."""
-    if row.treated_on is None:
-        return []
-    entries = plan(protocol, row.treated_on, clinic.time, row.planned_at)
+    entries = plan(protocol, row.treated_on, clinic.time, row.planned_at) if row.treated_on else []
     return [Neighbour(one.step, one.day, one.state, one.due_at) for one in entries]
 
 
@@ -240,12 +238,13 @@ def _written(
 ) -> Written:
     """The finished message. Raises NotAllowed when this clinic's data is not enough to write it."""
     words, around = said
-    addressed = clinic.from_address or clinic.reply_to
-    written = writer.write(row, clinic, protocol, words, (row.claimed_at, around)) if addressed else None
-    if written is None or isinstance(written, Withheld):
-        lacking = f": it lacks {', '.join(clinic.missing)}" if clinic.missing else ""
-        fix = "Set what is missing with `aftercare clinic set KEY=VALUE`."
-        raise NotAllowed(
-            f"this e-mail cannot be written with the clinic's data{lacking}", field="clinic", next_step=fix
-        )
-    return written
+    if clinic.from_address or clinic.reply_to:
+        written = writer.write(row, clinic, protocol, words, (row.claimed_at, around))
+        if not isinstance(written, Withheld):
+            return written
+    lacking = f": it lacks {', '.join(clinic.missing)}" if clinic.missing else ""
+    raise NotAllowed(
+        f"this e-mail cannot be written with the clinic's data{lacking}",
+        field="clinic",
+        next_step="Set what is missing with `aftercare clinic set KEY=VALUE`.",
+    )

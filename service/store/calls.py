@@ -25,6 +25,8 @@ RED_WITHIN = {
     Level.TODAY: timedelta(hours=1),
 }
 RED_ANSWER = "red_answer"
+#: The outcome of a call that nobody need make: its visit was registered by mistake. No one chooses it.
+UNDONE = "undone"
 
 
 def call_within(level: str | None) -> timedelta:

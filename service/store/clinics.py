@@ -148,6 +148,11 @@ def list_staff(connection: sa.Connection, clinic_id: int) -> list[sa.RowMapping]
     return list(connection.execute(query).mappings())
 
 
+def staff_names(connection: sa.Connection, clinic_id: int) -> dict[str, str]:
+    """Address -> name, of all who ever worked here."""
+    return {row["email"]: row["name"] for row in list_staff(connection, clinic_id)}
+
+
 def disable_staff(connection: sa.Connection, clinic_id: int, staff_id: int, now: datetime) -> None:
     """Disable one staff member. Raises NotFound if this clinic has none of that id."""
     done = connection.execute(

@@ -16,6 +16,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 from service.domain.reminder import Reason, State
+from service.store.calls import UNDONE
 from service.store.engine import Instant
 from service.store.outages import IN_TIME
 from service.store.tables import WAITING, Kind, calls, emails, outages
@@ -67,7 +68,7 @@ class FellDue(NamedTuple):
     """Reminders whose due_at lies in a span, by what became of them; `due` is the sum of the seven states after it.
 
     on_time: sent within a minute of falling due. waiting: planned, claimed, being sent or in doubt.
-    registered_late: of the missed, those whose time was over when they were registered.
+    registered_late: of the missed, those whose time was over when they were registered. came_back: of those sent.
     """
 
     due: int
@@ -80,6 +81,7 @@ class FellDue(NamedTuple):
     held: int
     waiting: int
     registered_late: int
+    came_back: int
 
 
 def fell_due(connection: sa.Connection, clinic_id: int, span: Span) -> FellDue:
@@ -92,6 +94,7 @@ def fell_due(connection: sa.Connection, clinic_id: int, span: Span) -> FellDue:
         *(state == one for one in (State.MISSED, State.CANCELLED, State.FAILED, State.UNCONFIRMED, State.HELD)),
         state.in_(_GOING),
         (state == State.MISSED) & (emails.c.reason == Reason.REGISTERED_LATE),
+        sent & emails.c.bounced_at.is_not(None),
     ]
     query = sa.select(sa.func.count(), *(sa.func.count().filter(one) for one in which))
     return FellDue._make(connection.execute(query.where(*_due_in(clinic_id, span))).one())
@@ -103,7 +106,7 @@ def _due_in(clinic_id: int, span: Span) -> tuple[sa.ColumnElement[bool], ...]:
 
 
 class Missed(NamedTuple):
-    """A reminder past its shelf life. call: the state of its call, None without one.
+    """A reminder past its shelf life. call: the state of its call, UNDONE if there is nobody to call, None without one.
 
     note_sent, note_going: whether a catch-up note for its client went out after it, or is on its way.
     """
@@ -125,9 +128,10 @@ def missed(connection: sa.Connection, clinic_id: int, span: Span) -> list[Missed
     sent = sa.select(sa.literal(1)).where(its, note.c.state == State.SENT).exists()
     going = sa.select(sa.literal(1)).where(its, note.c.state.in_(_GOING)).exists()
     row = (emails.c.id, emails.c.treatment_id, emails.c.protocol, emails.c.step)
+    call = sa.case((calls.c.outcome == UNDONE, UNDONE), else_=calls.c.state)
     in_time = sa.func.coalesce(emails.c.reason, "") != Reason.REGISTERED_LATE
     query = (
-        sa.select(*row, calls.c.state, sent, going)
+        sa.select(*row, call, sent, going)
         .select_from(emails.outerjoin(calls, calls.c.email_id == emails.c.id))
         .where(*_due_in(clinic_id, span), emails.c.state == State.MISSED, in_time)
         .order_by(emails.c.id)

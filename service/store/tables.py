@@ -177,6 +177,8 @@ treatments = sa.Table(
     sa.Column("cancelled_at", Instant),
     # Of the page it was saved from: the same page saved again is known, whatever was changed on it.
     sa.Column("nonce", sa.String(32)),
+    # The same page registered the client too: undoing it forgets them.
+    sa.Column("with_client", sa.Boolean, nullable=False, server_default=sa.text("(FALSE)")),
     sa.Index(
         "uq_treatments_once",
         "client_id",

@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from service.actions import desk
+from service.actions.calls import reopen
 from service.actions.desk import Page, Saved
 from service.actions.foresee import Given, foresee
 from service.actions.register import NewClient
@@ -204,11 +205,30 @@ def test_undo_of_one_of_two_fresh_visits_keeps_the_client(world: World) -> None:
         assert clients.get(connection, world.clinic.id, first.client_id)["state"] == "erased"
 
 
-def test_undo_settles_the_call_about_a_visit_that_was_not(world: World) -> None:
+def test_undo_of_a_visit_keeps_a_client_whom_somebody_else_added_at_that_very_moment(world: World) -> None:
+    client_id = world.client(KARIM.name, KARIM.email, now=FRIDAY)
+    saved = save(world)
+    assert saved.client_id == client_id
+    undo(world, saved)
+    with world.store.read() as connection:
+        client = clients.get(connection, world.clinic.id, client_id)
+    assert (client["name"], client["state"]) == (KARIM.name, "active")
+    assert {row.state for row in world.rows(emails.c.treatment_id == saved.treatment_id)} == {"cancelled"}
+
+
+def test_undo_settles_the_call_about_a_visit_that_was_not_and_says_why(world: World) -> None:
     saved = save(world, on="2026-11-17")
     undo(world, saved)
     with world.store.read() as connection:
-        assert [row.state for row in connection.execute(sa.select(calls.c.state))] == ["covered"]
+        row = connection.execute(sa.select(calls)).one()
+    assert (row.state, row.outcome, row.closed_by, row.closed_at) == (
+        "closed",
+        "undone",
+        "test",
+        at("2026-11-20 16:42"),
+    )
+    with world.store.write() as connection, pytest.raises(NotAllowed, match="registration was undone"):
+        reopen(connection, world.clinic, row.id, world.who("2026-11-20 16:43"))
 
 
 @pytest.mark.parametrize("now", ["2026-11-20 16:43:01", "2026-11-21 16:40"])

@@ -22,7 +22,7 @@ from service.actions.digest_mail import AGAIN, DigestDuty, compose_digest
 from service.domain.reminder import Reason, State
 from service.errors import NotAllowed
 from service.store import clinics, outages, watch
-from service.store.calls import open_calls
+from service.store.calls import UNDONE, open_calls
 from service.store.engine import Store
 from service.store.figures import Span
 from service.store.tables import calls, emails, paces
@@ -215,6 +215,16 @@ def test_a_client_who_was_phoned_or_waits_for_a_note_is_told_as_such(world: Worl
     assert "- 1 expired; a catch-up note is on its way\n- 1 expired; the client was phoned\n" in said
     assert "Call this one. " in said
     assert "1 note goes out today, now." in said
+
+
+def test_nobody_is_said_to_be_phoned_about_a_visit_that_was_not(world: World) -> None:
+    (lost,) = rows_due(world, State.MISSED)
+    with world.store.write() as connection:
+        call = {"clinic_id": world.clinic.id, "client_id": world.rows()[0].client_id, "email_id": lost}
+        open_calls(connection, [{**call, "reason": "missed"}], at("2026-12-06 12:00"))
+        ended = {"state": "closed", "outcome": UNDONE, "closed_at": at("2026-12-06 12:01"), "closed_by": "test"}
+        connection.execute(sa.update(calls).values(ended))
+    assert "- 1 expired; its registration was undone" in text(world, WEEKEND)
 
 
 def test_it_praises_only_what_the_rows_prove(world: World) -> None:

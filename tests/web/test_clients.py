@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from service.actions.revise import Who, erase
+from service.domain import consent
 from service.domain.reminder import State
 from service.store import check_ins, clients
 from service.store.calls import open_calls
@@ -19,7 +20,7 @@ from service.store.tables import Role, audit, calls, emails
 from service.store.tables import clients as people
 from tests.support.desk import Browser, signed_in
 from tests.support.scripted_relay import ScriptedRelay
-from tests.support.world import World, another_clinic, at
+from tests.support.world import SMP, World, another_clinic, at
 
 NOON = "2026-11-20 12:00"
 DAY_THREE = "2026-11-23 12:00"
@@ -128,6 +129,60 @@ def test_the_story_is_told_newest_first(world: World, sam: int) -> None:
     assert "Reception Person" in page
     assert "Version 1 of the words" in page
     assert "Day 3: Mon 23 Nov, 10:00" in page
+
+
+def test_who_registered_and_who_heard_the_consent_are_told_each_with_the_words(world: World) -> None:
+    """The client's row holds the newest consent only; nobody may be named for what another did."""
+    lou = world.client("Lou Day", consent=False, now="2026-11-20 10:00")
+    seen = {"protocol": SMP, "on": "2026-11-20", "agreed": "yes", "nonce": "n" * 22}
+    with signed_in(world) as browser:
+        page = browser.get(f"/clients/{lou}/treatments/new").text
+        page = browser.post(f"/clients/{lou}/treatments/new", {**seen, "step": "plan"}).text
+        digest = re.search(r'name="seen" value="([^"]*)"', page)
+        assert digest is not None
+        browser.post(f"/clients/{lou}/treatments/new", {**seen, "seen": digest[1], "step": "save"})
+        page = words_of(browser.get(f"/clients/{lou}").text)
+    agreed, registered = page.partition("Agreed to these e-mails")[2].split(" Registered ", 1)
+    assert agreed.startswith(" Fri 20 Nov, 12:00 (today) · Reception Person")
+    assert f"Words read out, version {consent.NEWEST}: “{consent.WORDS[consent.NEWEST]}”" in agreed
+    assert registered.startswith("Fri 20 Nov, 10:00 (today) · test ")
+    assert "Said no to these e-mails." in registered
+    assert "Agreed" not in registered
+
+
+def test_a_consent_at_registration_is_told_with_its_day_and_its_words_if_they_are_known(world: World) -> None:
+    ana = world.client("Ana Ruiz", consent_words=1, now="2026-11-20 10:00")
+    kim = world.client("Kim Low", now="2026-11-20 10:00")
+    with signed_in(world) as browser:
+        said, unsaid = (words_of(browser.get(f"/clients/{one}").text) for one in (ana, kim))
+    assert f"Agreed to these e-mails on Fri 20 Nov. Words read out, version 1: “{consent.WORDS[1]}”" in said
+    assert "Agreed to these e-mails on Fri 20 Nov. Which words were read out is not recorded." in unsaid
+
+
+def test_every_try_of_a_call_and_its_reopening_stay_in_the_story(world: World, sam: int) -> None:
+    with world.store.write() as connection:
+        wanted = {"clinic_id": 1, "client_id": sam, "email_id": None, "reason": "bounced"}
+        open_calls(connection, [wanted], at("2026-11-20 11:00"))
+    acts: tuple[tuple[Role, str, dict[str, str]], ...] = (
+        (Role.RECEPTION, "close", {"outcome": "no_answer", "note": "rang twice"}),
+        (Role.CLINICIAN, "close", {"outcome": "reached"}),
+        (Role.OWNER, "reopen", {}),
+    )
+    for hour, (role, act, form) in enumerate(acts, 12):
+        with signed_in(world, role, now=f"2026-11-20 {hour}:00") as browser:
+            browser.get("/calls/1")
+            assert browser.post(f"/calls/1/{act}", form).status_code == 303
+            page = words_of(browser.get(f"/clients/{sam}").text).partition("What happened")[2]
+    told = [
+        "Call opened again Fri 20 Nov, 14:00 (today) · Owner Person",
+        "Called: reached Fri 20 Nov, 13:00 (today) · Clinician Person",
+        "Called: no answer Fri 20 Nov, 12:00 (today) · Reception Person",
+        "Call wanted: an e-mail came back Fri 20 Nov, 11:00",
+    ]
+    places = [page.index(words) for words in told]
+    assert places == sorted(places)
+    assert page.count("More about: Called: ") == 2
+    assert page.count("Note: rang twice") == 1
 
 
 def test_the_exact_words_are_shown_and_proven(world: World, sam: int) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from html import unescape
+
 import pytest
 
 from service.store.calls import open_calls
@@ -17,6 +20,10 @@ def opened(world: World, reason: str = "bounced", now: str = "2026-11-20 11:00")
         row = {"clinic_id": world.clinic.id, "client_id": client_id, "email_id": None, "reason": reason}
         open_calls(connection, [row], at(now))
     return client_id
+
+
+def words_of(page: str) -> str:
+    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]*>", " ", page))).replace(" .", ".")
 
 
 def test_today_says_first_what_a_person_must_do(world: World) -> None:
@@ -69,6 +76,53 @@ def test_a_call_that_is_done_can_be_opened_again_and_not_twice(world: World) -> 
         assert browser.post("/calls/1/reopen").status_code == 409
     with world.store.read() as connection:
         assert connection.execute(calls.select()).mappings().one()["state"] == "open"
+
+
+def test_what_the_second_of_two_typed_about_one_call_is_shown_again_with_who_was_first(world: World) -> None:
+    opened(world)
+    with signed_in(world, now="2026-11-20 12:40") as first:
+        first.get("/calls/1")
+        first.post("/calls/1/close", {"outcome": "reached", "note": "coming at 16:00"})
+    with signed_in(world, Role.CLINICIAN, now="2026-11-20 12:45") as second:
+        second.get("/calls/1")
+        late = second.post("/calls/1/close", {"outcome": "wrong_number", "note": "line 1\nno such <number>"})
+        assert late.status_code == 409
+        said = words_of(late.text)
+        assert "This call was closed before you, Fri 20 Nov, 12:40 (today) by Reception Person." in said
+        assert "Nothing of yours was saved." in said
+        assert "line 1\nno such &lt;number&gt;</textarea>" in late.text
+        assert "Note: coming at 16:00" in said
+    with world.store.read() as connection:
+        call = connection.execute(calls.select()).mappings().one()
+    assert (call["outcome"], call["note"]) == ("reached", "coming at 16:00")
+
+
+def put_day_one(world: World, client_id: int, **fields: object) -> None:
+    with world.store.write() as connection:
+        mine = (emails.c.day == 1) & (emails.c.client_id == client_id)
+        connection.execute(emails.update().where(mine).values(fields))
+
+
+def test_mail_that_came_back_is_told_beside_what_was_sent(world: World) -> None:
+    for number in (1, 2, 3):
+        world.treat(world.client(f"Client {number}", f"c{number}@example.com"), "2026-11-20")
+        put_day_one(world, number, state="sent", sent_at=at("2026-11-21 10:00"), marked_at=at("2026-11-21 10:00"))
+    with signed_in(world, now="2026-11-22 12:00") as browser:
+        assert "Yesterday: 3 of 3 sent, nothing missed." in words_of(browser.get("/").text)
+        put_day_one(world, 1, bounced_at=at("2026-11-21 10:30"), bounce_class="hard")
+        assert "Yesterday: 3 of 3 sent, 1 came back." in words_of(browser.get("/").text)
+        put_day_one(world, 2, state="failed", reason="refused", sent_at=None, ended_at=at("2026-11-21 10:00"))
+        assert "Yesterday: 2 of 3 sent, 1 went wrong, 1 came back." in words_of(browser.get("/").text)
+    with signed_in(world, Role.CLINICIAN, now="2026-11-21 12:00") as browser:
+        assert "Went wrong today 1 Came back 1" in words_of(browser.get("/").text)
+
+
+def test_trial_mode_is_told_as_it_is(world: World) -> None:
+    """The addresses of the trial list do get e-mails."""
+    with signed_in(world, Role.OWNER) as browser:
+        for path in ("/", "/settings"):
+            assert "only the addresses of the trial list can get an e-mail" in browser.get(path).text
+        assert "nothing reaches" not in browser.get("/").text
 
 
 @pytest.mark.parametrize("path", ["/calls/2", "/calls/0", "/calls/x", "/calls/99999999999999999999"])

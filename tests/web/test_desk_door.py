@@ -11,6 +11,8 @@ import pytest
 from httpx2 import Response
 from starlette.testclient import TestClient
 
+from service.store import audit
+from service.store.audit import Sought
 from service.store.engine import Store
 from service.store.tables import Role
 from service.web.desk.pages import ROUTES
@@ -207,6 +209,45 @@ def test_no_get_changes_anything(world: World) -> None:
                 ):
                     assert answer.status_code in (*LET_IN, 404, 405), name(route)
                 assert everything(world) == before, name(route)
+
+
+SHOW_A_CLIENT = [
+    route for route in ROUTES if route.method == "GET" and {"client_id", "call_id"} & set(parameters(route.path))
+]
+
+
+def test_every_page_about_a_client_writes_down_who_looked_and_once(small: World) -> None:
+    """A page, and the parts of it that a browser asks for again and again."""
+    differences = {}
+    with seat(small, Role.OWNER) as (http, owner):
+        rows = Rows(small, owner.id)
+        owner.sit_down(http)
+        for route in SHOW_A_CLIENT:
+            ids = rows.fresh(parameters(route.path))
+            for headers in ({}, {}, {"hx-request": "true"}):
+                ask(http, route, ids, **headers)
+            found = lookers(small, ids["client_id"])
+            if found != [owner.email]:
+                differences[name(route)] = found
+    assert len(SHOW_A_CLIENT) > 15
+    assert differences == {}
+
+
+def test_a_page_that_shows_nothing_is_no_look(small: World) -> None:
+    southgate = another_clinic(small, name="Southgate")
+    with seat(small, Role.OWNER) as (http, owner):
+        foreign = Rows(southgate, new_staff(southgate, Role.OWNER).id).fresh(EVERY)
+        owner.sit_down(http)
+        for route in SHOW_A_CLIENT:
+            assert ask(http, route, foreign).status_code == 404
+        assert lookers(small, foreign["client_id"]) == lookers(southgate, foreign["client_id"]) == []
+
+
+def lookers(world: World, client_id: int) -> list[str]:
+    """Who opened a client's record, a name for each line of the audit."""
+    sought = Sought(action="client opened", subject=f"client {client_id}")
+    with world.store.read() as connection:
+        return [row["actor"] for row in audit.search(connection, world.clinic.id, sought, 99)]
 
 
 def test_pages_with_personal_data_are_kept_nowhere_and_run_nothing_of_others(small: World) -> None:

@@ -13,7 +13,8 @@ import sqlalchemy as sa
 from markupsafe import escape
 
 from service.actions import clinic_setup, revise
-from service.store import clients, clinics
+from service.store import audit, clients, clinics
+from service.store.audit import Sought
 from service.store.tables import Kind, Role, emails
 from service.store.tables import clients as people
 from tests.support.desk import PASSWORD, Browser, signed_in, web
@@ -205,6 +206,9 @@ def test_who_is_registered_already_gets_the_treatment_added(world: World) -> Non
         page = words(browser.post("/clients/new", {**KARIM, "name": "karim haddad", "step": "plan"}).text)
         assert "Add the treatment to Karim Haddad" in page
         assert "Replaces day 10 of the treatment on Fri 13 Nov." in page
+        with world.store.read() as connection:
+            looks = audit.search(connection, world.clinic.id, Sought(action="client opened"), 99)
+        assert [row["subject"] for row in looks] == ["client 1"]
         register(browser, {**KARIM, "name": "karim haddad"})
     assert counted(world) == 1
 
@@ -445,6 +449,18 @@ def test_undo_takes_everything_back_within_three_minutes(world: World) -> None:
         assert browser.get("/clients/1/registered").status_code == 404
         assert browser.post("/clients/1/undo", {"treatment": "1"}).status_code == 303
     assert {row.state for row in world.rows()} == {"cancelled"}
+
+
+def test_the_call_about_an_undone_visit_says_so_and_is_not_opened_again(world: World) -> None:
+    with signed_in(world, now=FRIDAY) as browser:
+        register(browser, {**KARIM, "on": "2026-11-17"})
+        browser.post("/clients/1/undo", {"treatment": "1"})
+        page, done, story = (words(browser.get(path).text) for path in ("/calls/1", "/calls?show=closed", "/clients/1"))
+    assert "Registration undone" in page
+    assert "Open it again" not in page
+    assert "Registration undone" in done
+    assert "Call not needed: the registration was undone" in story
+    assert "later e-mail" not in page + story
 
 
 def test_after_three_minutes_there_is_no_undo(world: World) -> None:

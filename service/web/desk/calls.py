@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from service.actions import calls as act
 from service.actions.calls import OUTCOMES, Closing
-from service.errors import BadInput
-from service.store import calls
+from service.errors import BadInput, NotAllowed
+from service.store import calls, clinics
 from service.web.desk.forms import sentence
+from service.web.desk.people import name_of, noted
 from service.web.desk.visit import Answer, Go, Page, Route, Visit
 
 SHOWN = 100
@@ -31,12 +32,22 @@ def _one(visit: Visit) -> Answer:
     return _shown(visit)
 
 
-def _shown(visit: Visit, error: str = "") -> Answer:
+def _shown(visit: Visit, error: str = "", *, late: bool = False) -> Answer:
+    """late: somebody else has closed the call meanwhile, so what was typed is not saved."""
     with visit.store.read() as connection:
         call = calls.get(connection, visit.clinic.id, visit.id("call_id"))
         others = calls.of_client(connection, visit.clinic.id, call["client_id"])
-    said = {"call": call, "others": [row for row in others if row["id"] != call["id"]], "error": error}
-    return Page("call.html", {**said, "typed": visit.form.typed()}, 400 if error else 200)
+        staff = clinics.staff_names(connection, visit.clinic.id)
+    noted(visit, call["client_id"])
+    said = {
+        "call": call,
+        "closed_by": name_of(call["closed_by"] or "", staff),
+        "others": [row for row in others if row["id"] != call["id"]],
+        "error": error,
+        "late": late,
+        "typed": visit.form.typed(),
+    }
+    return Page("call.html", said, 409 if late else 400 if error else 200)
 
 
 def _close(visit: Visit) -> Answer:
@@ -48,6 +59,8 @@ def _close(visit: Visit) -> Answer:
             act.close(connection, visit.clinic, visit.id("call_id"), Closing(outcome, note), visit.who)
     except BadInput as error:
         return _shown(visit, sentence(error))
+    except NotAllowed:
+        return _shown(visit, late=True)
     return Go("/calls?done=again" if outcome == act.NO_ANSWER else "/calls?done=closed")
 
 

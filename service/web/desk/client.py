@@ -43,7 +43,7 @@ def _client(visit: Visit) -> Answer:
             calls=calls.of_client(connection, clinic_id, client_id),
             check_ins=check_ins.listed(connection, clinic_id, client_id, SHOWN),
             audit=story.audit_of(connection, clinic_id, client_id),
-            staff={row["email"]: row["name"] for row in clinics.list_staff(connection, clinic_id)},
+            staff=clinics.staff_names(connection, clinic_id),
         )
         line = search.people(connection, clinic_id, [client_id], visit.now)[0]
         dead = story.suppression(connection, clinic_id, client["email_folded"])

@@ -12,7 +12,7 @@ Detail = Mapping[str, Any]
 _FIELDS = {"email": "address", "client_ref": "own number", "guardian": "guardian"}
 #: Told by the rows of the client, its treatments, e-mails, calls and check-ins.
 _TOLD_ELSEWHERE = frozenset({
-    "client added", "client opened", "treatment added", "call closed", "call tried", "call asked for",
+    "client added", "client opened", "treatment added", "call closed", "call tried", "call reopened", "call asked for",
     "check-in answered", "e-mail left out",
 })  # fmt: skip
 _RETURNED = {
@@ -57,7 +57,6 @@ _WORDS: Mapping[str, tuple[str | Callable[[Detail], str], str]] = {
     "address written to again": ("We write to this address again", "good"),
     "e-mail planned again": (_again, "wait"),
     "not this person": ("The reader said: this is not me", "act"),
-    "call reopened": ("Call opened again", "wait"),
 }
 
 

@@ -23,6 +23,8 @@ STATES: Mapping[str, tuple[str, str]] = {
     "erased": ("erased", "past"),
 }
 
+#: Who does something and is no staff.
+_NOBODY = {"client": "the client", "aftercare": "Aftercare"}
 _LANGUAGES = {
     "en": "English", "de": "German", "fr": "French", "es": "Spanish", "it": "Italian", "pl": "Polish", "ar": "Arabic",
     "pt": "Portuguese", "nl": "Dutch", "tr": "Turkish", "uk": "Ukrainian", "ro": "Romanian", "zh": "Chinese",
@@ -42,11 +44,21 @@ def titles(visit: Visit) -> dict[str, str]:
     return {key: protocol.title for key, protocol in visit.service.catalogue.protocols.items()}
 
 
+def name_of(actor: str, staff: Mapping[str, str]) -> str:
+    """Whom the audit or a row means. staff: address -> name."""
+    return staff.get(actor) or _NOBODY.get(actor, actor)
+
+
 def opened(visit: Visit) -> Any:
     """The client of the path, shown to somebody: that is written down. Raises NotFound."""
     client = client_of(visit)
-    note_read(visit.store, visit.clinic.id, visit.staff.email, client["id"], visit.now)
+    noted(visit, client["id"])
     return client
+
+
+def noted(visit: Visit, client_id: int) -> None:
+    """Write down that somebody is shown this client's data. Raises Unavailable like `note_read`."""
+    note_read(visit.store, visit.clinic.id, visit.staff.email, client_id, visit.now)
 
 
 def client_of(visit: Visit) -> Any:

@@ -22,6 +22,7 @@ from service.errors import BadInput, NotFound
 from service.mail.language_names import own_name
 from service.store import clients
 from service.web.desk.forms import Form
+from service.web.desk.people import client_of, noted
 from service.web.desk.plan import foreseen_lines
 from service.web.desk.registering import Typed, read_client, read_treatment
 from service.web.desk.visit import Answer, Go, Page, Route, Visit
@@ -74,10 +75,14 @@ def _foresee(visit: Visit, typed: Typed) -> Foreseen | None:
         return None
     with visit.store.read() as connection:
         try:
-            return foresee(connection, visit.clinic, typed.given, visit.now)
+            foreseen = foresee(connection, visit.clinic, typed.given, visit.now)
         except BadInput as error:
             typed.refuse("on", error)
             return None
+    if foreseen.client is not None:
+        # The page tells what is stored about somebody who is known.
+        noted(visit, foreseen.client["id"])
+    return foreseen
 
 
 def _save(visit: Visit, given: Given, client: NewClient | None) -> Saved | None:
@@ -181,11 +186,11 @@ def _treatment_form(visit: Visit, client: Any, errors: dict[str, str], said: dic
 
 
 def _known(visit: Visit) -> Any:
-    """The client of this page. Raises NotFound for another clinic's, and for one who is erased."""
-    with visit.store.read() as connection:
-        client = clients.get(connection, visit.clinic.id, visit.id("client_id"))
+    """The client of this page; the look is noted. Raises NotFound for another clinic's, and for one who is erased."""
+    client = client_of(visit)
     if client["erased_at"] is not None:
         raise NotFound("This client is erased", field="client", next_step="Register the person anew.")
+    noted(visit, client["id"])
     return client
 
 

@@ -15,6 +15,7 @@ from service.domain.reminder import OPEN, Reason, State
 from service.domain.schedule import local_day
 from service.errors import BadInput, NotAllowed, NotFound
 from service.store import clients, hellos
+from service.web.desk.people import noted
 from service.web.desk.plan import long_words, stored_lines
 from service.web.desk.qr import picture
 from service.web.desk.registering import told
@@ -44,6 +45,7 @@ def _shown(visit: Visit, error: str = "") -> Answer:
         client, treatment = _whose(connection, visit)
         rows = plan_rows(connection, treatment["id"])
         said = {**_hello(connection, visit, client), **_undo(visit, treatment, rows), "client": client}
+    noted(visit, client["id"])
     protocol = visit.service.catalogue.protocols.get(treatment["protocol"])
     said |= {
         "treatment": treatment,
@@ -81,6 +83,7 @@ def _hello_part(visit: Visit) -> Answer:
         client, treatment = _whose(connection, visit)
         rows = plan_rows(connection, treatment["id"])
         said = {**_hello(connection, visit, client), **_undo(visit, treatment, rows)}
+    noted(visit, client["id"])
     return Page("hello.html", {**said, "client": client, "treatment": treatment, "error": "", "typed": ""})
 
 
@@ -191,6 +194,7 @@ def _card(visit: Visit) -> Answer:
     with visit.store.read() as connection:
         client, treatment = _whose(connection, visit)
         rows = plan_rows(connection, treatment["id"])
+    noted(visit, client["id"])
     dates = [row["due_at"].astimezone(visit.clinic.zone) for row in rows if row["state"] in _COMES]
     said = {"client": client, "treatment": treatment, "dates": [long_words(at.date()) for at in dates]}
     return Page("card.html", {**said, "qr": _qr(visit, client)})

@@ -9,20 +9,24 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from service.domain import consent
 from service.domain.plain import call_reason, reason
 from service.domain.reminder import Reason, State
+from service.store.calls import UNDONE
 from service.store.check_ins import CheckIn
 from service.web.desk.deeds import deed_words
-from service.web.desk.people import titles
+from service.web.desk.people import name_of, titles
 from service.web.desk.visit import Visit
 from service.web.desk.words import OUTCOMES, day, moment, step_words
 
-_PROGRAM = {"client": "the client", "aftercare": "Aftercare"}
 _OUTCOMES = dict(OUTCOMES)
 _BOUNCED = {
     "hard": "Their mail server says that nobody can be reached at this address.",
     "soft": "Their mail server could not take it then: perhaps the mailbox is full.",
 }
+_AGREED, _REOPENED = "client agreed", "call reopened"
+#: What a person does about a call, as the audit has it -> kind of badge.
+_PHONED = {"call tried": "wait", "call closed": "good", _REOPENED: "wait"}
 _ENDED = {
     State.FAILED: ("was refused", "act"),
     State.MISSED: ("was not sent: its time was over", "act"),
@@ -52,7 +56,7 @@ class Known:
     staff: Mapping[str, str]
 
     def name(self, actor: str) -> str:
-        return self.staff.get(actor) or _PROGRAM.get(actor, actor)
+        return name_of(actor, self.staff)
 
 
 @dataclass(frozen=True)
@@ -87,22 +91,32 @@ def tell(visit: Visit, known: Known) -> list[Entry]:
 
 def _done(known: Known) -> Iterator[Entry]:
     """What somebody changed."""
-    for row in known.audit:
-        words = deed_words(row["action"], json.loads(row["detail"]))
+    for row in reversed(known.audit):
+        detail = json.loads(row["detail"])
+        words = deed_words(row["action"], detail)
         if words is not None:
-            yield Entry(row["at"], *words, known.name(row["actor"]), _why(row))
-
-
-def _why(row: Any) -> tuple[str, ...]:
-    why = json.loads(row["detail"]).get("why")
-    return (f"Reason: {why}",) if why else ()
+            why = (f"Reason: {detail['why']}",) if detail.get("why") else ()
+            agreed = (_read_out(detail.get("words_version")),) if row["action"] == _AGREED else ()
+            yield Entry(row["at"], *words, known.name(row["actor"]), (*agreed, *why))
 
 
 def _registered(visit: Visit, known: Known) -> Iterator[Entry]:
+    """Who registered the client, and what they answered then. The client's row holds the newest consent only."""
     client = known.client
-    agreed = (f"Agreed to these e-mails on {day(visit, client['consent_on'])}.",) if client["consent_on"] else ()
-    said_no = () if agreed else ("Said no to these e-mails.",)
-    yield Entry(client["created_at"], "Registered", "past", known.name(client["consent_by"]), (*agreed, *said_no))
+    done = {row["action"]: row["actor"] for row in known.audit}
+    if client["consent_on"] is None or _AGREED in done:
+        answered: tuple[str, ...] = ("Said no to these e-mails.",)
+    else:
+        on = f"Agreed to these e-mails on {day(visit, client['consent_on'])}."
+        answered = (on, _read_out(client["consent_words"]))
+    # Of whoever came with a file, the audit has no line of their own.
+    by_file = "" if _AGREED in done else client["consent_by"]
+    yield Entry(client["created_at"], "Registered", "past", known.name(done.get("client added", by_file)), answered)
+
+
+def _read_out(version: int | None) -> str:
+    words = consent.WORDS.get(version or 0)
+    return f"Words read out, version {version}: “{words}”" if words else "Which words were read out is not recorded."
 
 
 def _planned(visit: Visit, known: Known) -> Iterator[Entry]:
@@ -160,14 +174,28 @@ def _called_off(known: Known) -> Iterator[Entry]:
 def _called(known: Known) -> Iterator[Entry]:
     for row in known.calls:
         yield Entry(row["opened_at"], f"Call wanted: {call_reason(row['reason'])}", "wait")
-        note = (f"Note: {row['note']}",) if row["note"] else ()
-        if row["tried_at"] is not None:
-            yield Entry(row["tried_at"], "Called: no answer", "wait", "", () if row["outcome"] else note)
-        if row["state"] == "closed":
-            words = _OUTCOMES.get(row["outcome"], row["outcome"]).lower()
-            yield Entry(row["closed_at"], f"Called: {words}", "good", known.name(row["closed_by"] or ""), note)
-        elif row["state"] == "covered":
+        if row["state"] == "covered":
             yield Entry(row["closed_at"], "Call settled: a later e-mail made up for it", "good")
+        elif row["outcome"] == UNDONE:
+            words = "Call not needed: the registration was undone"
+            yield Entry(row["closed_at"], words, "past", known.name(row["closed_by"] or ""))
+    yield from _phoned(known)
+
+
+def _phoned(known: Known) -> Iterator[Entry]:
+    """Each try, closing and reopening, by the audit: a call's own row holds its last state, and its newest note."""
+    calls = {row["id"]: row for row in known.calls}
+    lines = [(row, json.loads(row["detail"])) for row in reversed(known.audit) if row["action"] in _PHONED]
+    newest = {detail["call"]: row["id"] for row, detail in lines if row["action"] != _REOPENED}
+    for row, detail in lines:
+        call = calls[detail["call"]]
+        about, who = f"It was about: {call_reason(call['reason'])}.", known.name(row["actor"])
+        if row["action"] == _REOPENED:
+            yield Entry(row["at"], "Call opened again", "wait", who, (about,))
+            continue
+        ended = _OUTCOMES.get(detail["outcome"], detail["outcome"]).lower()
+        note = f"Note: {call['note']}" if call["note"] and newest[call["id"]] == row["id"] else ""
+        yield Entry(row["at"], f"Called: {ended}", _PHONED[row["action"]], who, (about, note))
 
 
 def _answered(visit: Visit, known: Known) -> Iterator[Entry]:

@@ -13,6 +13,7 @@ from markupsafe import Markup, escape
 from service.domain.plain import call_reason, reason
 from service.domain.reminder import Reason, State
 from service.mail.words import phone_href, phone_shown
+from service.store.calls import UNDONE
 from service.store.tables import Role
 from service.web.desk import dates
 from service.web.desk.rights import RIGHTS
@@ -37,6 +38,8 @@ OUTCOMES = (
     ("referred", "Sent to a doctor"),
     ("wrong_number", "Wrong number"),
 )
+#: How a call ended: by a person's choice, or without one.
+_ENDS = {**dict(OUTCOMES), UNDONE: "Registration undone"}
 _KINDS = {"catch_up": "catch-up note", "hello": "hello", "notice": "notice"}
 #: What to do about an e-mail that went wrong or waits, by its reason, else by its state.
 _NEXT: Mapping[str, str] = {
@@ -104,7 +107,7 @@ def install(pages: Environment) -> None:
         state_words=state_words,
         reason_words=reason,
         call_words=call_reason,
-        outcome_words=dict(OUTCOMES).get,
+        outcome_words=_ENDS.get,
         outcomes=OUTCOMES,
         step_words=step_words,
         next_words=next_words,

@@ -275,6 +275,7 @@ def upgrade() -> None:
         sa.Column("created_by", sa.String(length=254), nullable=False),
         sa.Column("cancelled_at", Instant(), nullable=True),
         sa.Column("nonce", sa.String(length=32), nullable=True),
+        sa.Column("with_client", sa.Boolean(), server_default=sa.text("(FALSE)"), nullable=False),
         sa.ForeignKeyConstraint(["client_id"], ["clients.id"], name=op.f("fk_treatments_client_id")),
         sa.ForeignKeyConstraint(["clinic_id"], ["clinics.id"], name=op.f("fk_treatments_clinic_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_treatments")),
