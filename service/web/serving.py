@@ -15,8 +15,6 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
-#: Seconds for the header of a request, from the connection's beginning or the answer before it.
-PATIENCE = 20.0
 #: Connections at once; more are told to come back.
 MOST_AT_ONCE = 200
 
@@ -24,7 +22,9 @@ MOST_AT_ONCE = 200
 class Patient(H11Protocol):
     """A connection that is ended when no whole header comes in time. The library waits for ever."""
 
-    _patience: asyncio.TimerHandle | None = None
+    #: Seconds for the header, from the connection's beginning or from the answer before it.
+    patience = 20.0
+    _timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -42,20 +42,20 @@ class Patient(H11Protocol):
         """Begin to wait for a header, go on waiting, or stop because it is here."""
         if self._is_answering():
             self._stop_waiting()
-        elif self._patience is None:
-            self._patience = self.loop.call_later(PATIENCE, self._give_up)
+        elif self._timer is None:
+            self._timer = self.loop.call_later(self.patience, self._give_up)
 
     def _is_answering(self) -> bool:
         cycle: RequestResponseCycle | None = self.cycle  # none before the first request
         return cycle is not None and not cycle.response_complete
 
     def _stop_waiting(self) -> None:
-        if self._patience is not None:
-            self._patience.cancel()
-            self._patience = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _give_up(self) -> None:
-        self._patience = None
+        self._timer = None
         if not self._is_answering() and not self.transport.is_closing():
             self.transport.close()
 

@@ -62,6 +62,11 @@ def test_optional_cells_may_be_empty() -> None:
     assert _read(text) == [SAMS_ROW]
 
 
+def test_a_header_of_too_many_columns_is_refused_before_it_is_compared() -> None:
+    with pytest.raises(Unavailable, match="100,004 columns, 200 at most"):
+        _read(HEADER + "," + ",".join(f"c{number}" for number in range(100_000)) + "\n")
+
+
 def test_a_header_alone_is_no_rows() -> None:
     assert _read(HEADER) == []
     assert _read(HEADER + "\r\n\r\n") == []

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
+from service.mail.caught import caught, read_caught
 from service.store import texts
-from service.store.tables import Role
+from service.store.engine import Store
+from service.store.tables import Role, audit
 from tests.support.desk import signed_in
-from tests.support.world import SMP, World
+from tests.support.world import SMP, World, make_world
 
 DAY_3 = {"protocol": SMP, "name": "day-03", "language": "en"}
 
@@ -138,6 +142,26 @@ def test_a_test_goes_to_whoever_asks_for_it_and_to_nobody_else(world: World) -> 
         inbox = browser.get("/inbox").text
     assert "clinician1@northgate-clinic.org" in inbox
     assert "sam@example.com" not in inbox
+
+
+def test_a_test_about_a_client_is_noted_and_carries_nobodys_stop_link(store: Store, tmp_path: Path) -> None:
+    world = make_world(store, tmp_path, public_url="https://notes.northgate-clinic.org")
+    client = world.client()
+    world.treat(client, "2026-11-20")
+    text_id, _ = newest(world)
+    with signed_in(world, Role.CLINICIAN) as browser:
+        browser.get(f"/texts/{text_id}?client={client}")
+        assert browser.post(f"/texts/{text_id}/test", {"client": str(client)}).status_code == 200
+        (sent,) = caught(world.service.maildir)
+        letter = read_caught(world.service.maildir, sent.id)
+        assert "Dear Sam" in letter.text
+        stop = r"List-Unsubscribe: <https://notes.northgate-clinic.org(/s/[^>]+)>"
+        (path,) = re.findall(stop, letter.source.decode())
+        browser.http.post(path, data={"List-Unsubscribe": "One-Click"})
+    assert {row.state for row in world.rows()} == {"planned"}
+    with store.read() as connection:
+        noted = set(connection.execute(sa.select(audit.c.action).where(audit.c.actor.like("clinician%"))).scalars())
+    assert {"client opened", "test e-mail sent"} <= noted
 
 
 def test_another_clinics_text_is_no_page(world: World) -> None:
