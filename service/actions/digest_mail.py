@@ -135,7 +135,7 @@ class DigestDuty:
         with self.store.read() as connection:
             return [
                 clinic
-                for clinic in clinics.every(connection)
+                for clinic in clinics.usable(connection)[0]
                 if now >= instant(local_day(now, clinic.zone), FROM, clinic.zone)
                 and now >= self._wait_until.get(clinic.id, now)
                 and watch.done_for(connection, _name(clinic)) < local_day(now, clinic.zone).isoformat()
