@@ -29,6 +29,8 @@ from service.wiring import Service
 log = structlog.get_logger()
 #: A clean stop waits so long for the messages that are being said; then their rows are in doubt, and listed.
 STOP_WITHIN = 30.0
+#: What people are told of an error that nobody foresaw; its words may name a client and stay in the log.
+BUG = "a fault of this program, see its log"
 
 
 @dataclass
@@ -73,7 +75,7 @@ async def _work(service: Service, bell: Bell) -> None:
             fetching = wiring.fetching(service)
             if fetching is not None:
                 fetching.start(service.now, lambda: not bell.trouble)
-            work = _Rounds(service, delivery, bell, watch, wiring.digest_duty(service, route))
+            work = Rounds(service, delivery, bell, watch, wiring.digest_duty(service, route))
             rounds = asyncio.create_task(work.run())
             stopped = asyncio.create_task(bell.stopped.wait())
             # Rounds never end by themselves: if they do, it is a bug, and the process must die loudly.
@@ -116,7 +118,7 @@ class _Every(BaseTrigger):  # type: ignore[misc] # apscheduler is not typed
 
 
 @dataclass
-class _Rounds:
+class Rounds:
     """What one worker does again and again, and who hears how it went. digest: None if nobody is to get one."""
 
     service: Service
@@ -147,18 +149,37 @@ class _Rounds:
         except AftercareError as error:
             trouble, urgent = error.message, error.field == "clock"
             log.error("a round failed", problem=error.message, next_step=error.next_step)
+        except Exception:
+            # Dying would help nobody: systemd would start it again into the same fault, until it gives up, and a dead
+            # worker tells no one. Alive it alerts at once, says "not ready" and tries again: the fault may pass.
+            trouble, urgent = BUG, True
+            log.exception("a round met a fault of this program")
         else:
             self.bell.ticked = True
             if +counts:
                 log.info("round", **{name: number for name, number in sorted(counts.items()) if number})
         self.bell.trouble = trouble
-        line, now = self.delivery.breaker, clock()
-        urgent = urgent or (line.urgent and not trouble)
-        await self.watch.after_round(now, trouble, line.cause, line.opened_at, urgent=urgent, began=began)
+        now = clock()
+        await self._note(now, began, urgent=urgent)
         self.watch.speak(now)
-        if self.digest is not None and not (trouble or line.is_open or self.bell.stopped.is_set()):
+        at_work = not (self.bell.trouble or self.delivery.breaker.is_open)
+        if self.digest is not None and at_work and not self.bell.stopped.is_set():
             await self._digest(self.digest, now)
-        return bool(counts["claimed"]) and not trouble and not line.is_open
+        return bool(counts["claimed"]) and at_work
+
+    async def _note(self, now: datetime, began: datetime, *, urgent: bool) -> None:
+        """Tell the watch. A fault met while it looks around is a failed round, which is noted without looking."""
+        line = self.delivery.breaker
+        for _ in range(2):
+            trouble = self.bell.trouble
+            grave = urgent or (line.urgent and not trouble)
+            try:
+                await self.watch.after_round(now, trouble, line.cause, line.opened_at, urgent=grave, began=began)
+            except Exception:  # as in a round: it must be told, and the next one tries again
+                log.exception("a round could not be noted for a fault of this program")
+                self.bell.trouble, urgent = BUG, True
+            else:
+                break
 
     async def _digest(self, duty: DigestDuty, now: datetime) -> None:
         """The round was good whatever becomes of a digest."""
@@ -166,6 +187,8 @@ class _Rounds:
             await duty.run(now)
         except AftercareError as error:
             log.warning("no morning digest now", problem=error.message)
+        except Exception:
+            log.exception("no morning digest now, for a fault of this program")
 
 
 def _believe(brake: ClockBrake, service: Service, clock: Clock) -> None:

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
+import structlog
 
+from service.actions.watch import Watch
+from service.clock import Clock
+from service.daemon import BUG, Bell, Rounds
+from service.store.engine import Store
 from service.store.tables import attempts, emails
 from tests.faults.judging import Case, make_case
 from tests.support.processes import Program, free_port, relay_process, wait_for
+from tests.support.scripted_relay import ScriptedRelay
+from tests.support.webhook import a_webhook
+from tests.support.world import make_world
 
 NOW = "2026-11-21T10:00:00Z"
 
@@ -146,6 +157,63 @@ def test_a_row_that_a_worker_cannot_write_does_not_stop_the_daemon(sqlite_url: s
             wait_for(lambda: case.states() == {"sent": 9, "held": 1}, "the nine others")
             worker.stop()
             case.store.close()
+
+
+class Faulty:
+    """In the place of a part of the worker: meets a fault as often as is said, then does what the part does."""
+
+    def __init__(self, part: Any, faults: int) -> None:
+        self._part, self._faults = part, faults
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._part, name)
+
+    def _fail(self) -> None:
+        if self._faults:
+            self._faults -= 1
+            raise KeyError("Sam Reed")
+
+    async def tick(self, clock: Clock) -> Counter[str]:
+        self._fail()
+        return Counter(await self._part.tick(clock))
+
+    async def after_round(self, *given: Any, **more: Any) -> None:
+        self._fail()
+        await self._part.after_round(*given, **more)
+
+
+async def rounds_until(work: Rounds, is_done: Callable[[], bool]) -> None:
+    """Ring and let the worker go on until it has happened."""
+    going = asyncio.create_task(work.run())
+    while not is_done() and not going.done():
+        work.bell.rung.set()
+        await asyncio.sleep(0)
+    work.bell.stopped.set()
+    work.bell.rung.set()
+    await going
+    await work.watch.close()
+
+
+@pytest.mark.parametrize("where", ["delivery", "watch"])
+def test_a_fault_of_ours_fails_its_round_is_told_at_once_and_the_worker_goes_on(
+    store: Store, tmp_path: Path, where: str
+) -> None:
+    world = make_world(store, tmp_path)
+    with ScriptedRelay() as relay, a_webhook() as webhook, structlog.testing.capture_logs() as logged:
+        delivery, watch = world.delivery(relay), Watch(store, "w1", webhook.url)
+        work = Rounds(world.service, delivery, Bell(), watch, None)
+        setattr(work, where, Faulty(getattr(work, where), 1))
+        seen: list[tuple[bool, str]] = []
+
+        def told() -> bool:
+            seen.append(work.bell.is_ready())
+            return ("round", "open") in webhook.told and work.bell.is_ready()[0]
+
+        asyncio.run(rounds_until(work, told))
+        assert (False, BUG) in seen
+        assert seen[-1][0]
+        assert "Sam Reed" not in json.dumps(webhook.posts)
+        assert any(line.get("exc_info") for line in logged)
 
 
 def test_a_worker_reads_the_mailbox_by_itself(program: Program, tmp_path: Path) -> None:

@@ -76,10 +76,11 @@ class Upkeep:
         newest = clients.live_treatments(connection, owed.client_id, protocol.area)
         if not newest or newest[-1]["id"] != owed.treatment_id:
             return False  # P7: a newer treatment of the same area speaks now
-        if has_step(connection, owed.treatment_id, entry.step):
-            return False  # today's note went out before the treatment's day was corrected
-        outbox.add(connection, [entry_row(client, (owed.treatment_id, protocol), entry, now)])
-        return True
+        # False: today's note went out before the treatment's day was corrected.
+        is_new = not has_step(connection, owed.treatment_id, entry.step)
+        if is_new:
+            outbox.add(connection, [entry_row(client, (owed.treatment_id, protocol), entry, now)])
+        return is_new
 
 
 class WorkerLock:
