@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
-from collections import Counter
+import threading
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import structlog
@@ -19,30 +19,14 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
 
 from service import wiring
-from service.actions.deliver import Delivery
-from service.actions.digest_mail import DigestDuty
-from service.actions.watch import Watch
-from service.clock import Clock, ClockBrake, wall_clock
-from service.errors import AftercareError, Unavailable
 from service.wiring import Service
+from service.wiring.rounds import Bell, Rounds
 
 log = structlog.get_logger()
 #: A clean stop waits so long for the messages that are being said; then their rows are in doubt, and listed.
 STOP_WITHIN = 30.0
-
-
-@dataclass
-class Bell:
-    """Rung by the scheduler and by signals; heard by the worker. ticked: a round has ended well at least once."""
-
-    rung: asyncio.Event = field(default_factory=asyncio.Event)
-    stopped: asyncio.Event = field(default_factory=asyncio.Event)
-    ticked: bool = False
-    trouble: str = "the first round has not ended yet"
-
-    def is_ready(self) -> tuple[bool, str]:
-        """Whether rounds end well, and if not, why, without personal data."""
-        return (self.ticked and not self.trouble, self.trouble or "the last round ended well")
+#: Seconds after which a stop that a hanging database holds up ends all the same, before systemd's TimeoutStopSec.
+LAST_RESORT = 40.0
 
 
 async def run(service: Service, *, with_web: bool = False, with_worker: bool = True) -> None:
@@ -50,7 +34,7 @@ async def run(service: Service, *, with_web: bool = False, with_worker: bool = T
     bell = Bell()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(name, bell.stopped.set)
+        loop.add_signal_handler(name, _stop, bell)
     async with AsyncExitStack() as stack:
         if with_web:
             await stack.enter_async_context(_web(service, bell, reports_worker=with_worker))
@@ -59,6 +43,23 @@ async def run(service: Service, *, with_web: bool = False, with_worker: bool = T
         else:
             await bell.stopped.wait()
     log.info("stopped")
+
+
+def _stop(bell: Bell) -> None:
+    bell.stopped.set()
+    end_within(LAST_RESORT)
+
+
+def end_within(seconds: float) -> None:
+    """End the process then, if it still lives. Costs what a kill costs: what was being sent is in doubt, and listed."""
+
+    def end() -> None:
+        log.error("ended without waiting any longer: the database or the relay does not answer")
+        os._exit(1)  # a thread that waits for a database would hold up any other way out
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
 
 
 async def _work(service: Service, bell: Bell) -> None:
@@ -73,8 +74,8 @@ async def _work(service: Service, bell: Bell) -> None:
             fetching = wiring.fetching(service)
             if fetching is not None:
                 fetching.start(service.now, lambda: not bell.trouble)
-            work = _Rounds(service, delivery, bell, watch, wiring.digest_duty(service, route))
-            rounds = asyncio.create_task(work.run())
+            work = Rounds(service, delivery, bell, watch, wiring.digest_duty(service, route))
+            rounds, guard = asyncio.create_task(work.run()), asyncio.create_task(work.guard())
             stopped = asyncio.create_task(bell.stopped.wait())
             # Rounds never end by themselves: if they do, it is a bug, and the process must die loudly.
             await asyncio.wait({rounds, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -85,6 +86,7 @@ async def _work(service: Service, bell: Bell) -> None:
             bell.stopped.set()
             bell.rung.set()
             await stopped
+            guard.cancel()
             await _finish(rounds)
             if fetching is not None:
                 await fetching.close()
@@ -113,71 +115,6 @@ class _Every(BaseTrigger):  # type: ignore[misc] # apscheduler is not typed
 
     def get_next_fire_time(self, _previous: datetime | None, now: datetime) -> datetime:
         return now + self._seconds
-
-
-@dataclass
-class _Rounds:
-    """What one worker does again and again, and who hears how it went. digest: None if nobody is to get one."""
-
-    service: Service
-    delivery: Delivery
-    bell: Bell
-    watch: Watch
-    digest: DigestDuty | None
-    brake: ClockBrake = field(default_factory=ClockBrake)
-
-    async def run(self) -> None:
-        """A round at once, then one for every ring; while there is more to send than one round lists, no waiting."""
-        while not self.bell.stopped.is_set():
-            self.bell.rung.clear()
-            if not await self._round():
-                # The scheduler rings by the wall clock: one that is set back must not silence the bell for hours.
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self.bell.rung.wait(), self.service.settings.tick_seconds + 1)
-
-    async def _round(self) -> bool:
-        """One round, told to the bell and to the watch. Whether there is more to send at once."""
-        clock, trouble, counts, urgent = wall_clock, "", Counter[str](), False
-        began = clock()
-        try:
-            clock = await asyncio.to_thread(self.service.clock)
-            began = clock()
-            _believe(self.brake, self.service, clock)
-            counts = await self.delivery.tick(clock)
-        except AftercareError as error:
-            trouble, urgent = error.message, error.field == "clock"
-            log.error("a round failed", problem=error.message, next_step=error.next_step)
-        else:
-            self.bell.ticked = True
-            if +counts:
-                log.info("round", **{name: number for name, number in sorted(counts.items()) if number})
-        self.bell.trouble = trouble
-        line, now = self.delivery.breaker, clock()
-        urgent = urgent or (line.urgent and not trouble)
-        await self.watch.after_round(now, trouble, line.cause, line.opened_at, urgent=urgent, began=began)
-        self.watch.speak(now)
-        if self.digest is not None and not (trouble or line.is_open or self.bell.stopped.is_set()):
-            await self._digest(self.digest, now)
-        return bool(counts["claimed"]) and not trouble and not line.is_open
-
-    async def _digest(self, duty: DigestDuty, now: datetime) -> None:
-        """The round was good whatever becomes of a digest."""
-        try:
-            await duty.run(now)
-        except AftercareError as error:
-            log.warning("no morning digest now", problem=error.message)
-
-
-def _believe(brake: ClockBrake, service: Service, clock: Clock) -> None:
-    """Raises Unavailable while the wall clock cannot be right: late is better than expired, or sent, all at once."""
-    by_database = not service.store.is_sqlite and service.settings.now is None
-    trouble = brake.trouble(clock() if by_database else None)
-    if trouble:
-        raise Unavailable(
-            f"nothing is sent: {trouble}",
-            field="clock",
-            next_step="Set the clock right (NTP), then restart this program.",
-        )
 
 
 async def _finish(rounds: asyncio.Task[None]) -> None:

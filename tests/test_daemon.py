@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
+import subprocess
+import sys
+import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import sqlalchemy as sa
+import structlog
 
+from service.actions.watch import Watch
+from service.clock import Clock
+from service.store.engine import Store
 from service.store.tables import attempts, emails
+from service.store.waits import Waits
+from service.wiring.rounds import BUG, Bell, Rounds
 from tests.faults.judging import Case, make_case
 from tests.support.processes import Program, free_port, relay_process, wait_for
+from tests.support.scripted_relay import ScriptedRelay
+from tests.support.webhook import a_webhook
+from tests.support.world import make_world
 
 NOW = "2026-11-21T10:00:00Z"
 
@@ -146,6 +161,175 @@ def test_a_row_that_a_worker_cannot_write_does_not_stop_the_daemon(sqlite_url: s
             wait_for(lambda: case.states() == {"sent": 9, "held": 1}, "the nine others")
             worker.stop()
             case.store.close()
+
+
+class Faulty:
+    """In the place of a part of the worker: meets a fault as often as is said, then does what the part does."""
+
+    def __init__(self, part: Any, faults: int) -> None:
+        self._part, self._faults = part, faults
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._part, name)
+
+    def _fail(self) -> None:
+        if self._faults:
+            self._faults -= 1
+            raise KeyError("Sam Reed")
+
+    async def tick(self, clock: Clock) -> Counter[str]:
+        self._fail()
+        return Counter(await self._part.tick(clock))
+
+    async def after_round(self, *given: Any, **more: Any) -> None:
+        self._fail()
+        await self._part.after_round(*given, **more)
+
+
+async def rounds_until(work: Rounds, is_done: Callable[[], bool], *, close: bool = True) -> None:
+    """Ring and let the worker go on until it has happened."""
+    going = asyncio.create_task(work.run())
+    while not is_done() and not going.done():
+        work.bell.rung.set()
+        await asyncio.sleep(0)
+    work.bell.stopped.set()
+    work.bell.rung.set()
+    await going
+    if close:
+        await work.watch.close()
+
+
+@pytest.mark.parametrize("where", ["delivery", "watch"])
+def test_a_fault_of_ours_fails_its_round_is_told_at_once_and_the_worker_goes_on(
+    store: Store, tmp_path: Path, where: str
+) -> None:
+    world = make_world(store, tmp_path)
+    with ScriptedRelay() as relay, a_webhook() as webhook, structlog.testing.capture_logs() as logged:
+        delivery, watch = world.delivery(relay), Watch(store, "w1", webhook.url)
+        work = Rounds(world.service, delivery, Bell(), watch, None)
+        setattr(work, where, Faulty(getattr(work, where), 1))
+        seen: list[tuple[bool, str]] = []
+
+        def told() -> bool:
+            seen.append(work.bell.is_ready())
+            return ("round", "open") in webhook.told and work.bell.is_ready()[0]
+
+        asyncio.run(rounds_until(work, told))
+        assert (False, BUG) in seen
+        assert seen[-1][0]
+        assert "Sam Reed" not in json.dumps(webhook.posts)
+        assert any(line.get("exc_info") for line in logged)
+
+
+class Slow:
+    """In the place of a delivery: a tick waits for the database, or for the relay, until it is let go."""
+
+    def __init__(self, delivery: Any, store: Store | None) -> None:
+        self.breaker = delivery.breaker
+        self._store = store
+        self.waiting, self.go_on = threading.Event(), threading.Event()
+
+    def _wait(self, _: sa.Connection | None = None) -> None:
+        self.waiting.set()
+        self.go_on.wait()
+
+    async def tick(self, _: Clock) -> Counter[str]:
+        await (self._store.in_thread(self._wait) if self._store else asyncio.to_thread(self._wait))
+        return Counter()
+
+
+class Stepped:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def in_a_slow_round(
+    work: Rounds, slow: Slow, look: Callable[[], Awaitable[None]], is_over: Callable[[], bool]
+) -> None:
+    """One good round; then a slow one, in the middle of which `look` is called; then good ones until `is_over`."""
+    usual = work.delivery
+    await rounds_until(work, lambda: work.bell.is_ready()[0], close=False)
+    work.bell.stopped.clear()
+    work.delivery = cast("Any", slow)
+    going = asyncio.create_task(work.run())
+    await asyncio.to_thread(slow.waiting.wait, 20)
+    await look()
+    work.delivery = usual
+    slow.go_on.set()
+    while not is_over():
+        work.bell.rung.set()
+        await asyncio.sleep(0)
+    work.bell.stopped.set()
+    work.bell.rung.set()
+    await going
+    await work.watch.close()
+
+
+def test_a_database_that_hangs_makes_the_worker_unready_and_is_told_once_by_the_webhook(
+    store: Store, tmp_path: Path
+) -> None:
+    world, seconds = make_world(store, tmp_path), Stepped()
+    store.waits = Waits(seconds)
+    with ScriptedRelay() as relay, a_webhook() as webhook:
+        usual = world.delivery(relay)
+        work = Rounds(world.service, usual, Bell(), Watch(store, "w1", webhook.url), None)
+
+        async def look() -> None:
+            assert work.bell.is_ready()[0]
+            seconds.now += 46
+            assert work.bell.is_ready() == (False, "the database does not answer, and the round does not end")
+            await work.look_at_pulse()
+            assert webhook.told == []
+            seconds.now += 150
+            await work.look_at_pulse()
+            await work.look_at_pulse()
+            assert webhook.told == [("round", "open")]
+            assert "the database does not answer" in webhook.posts[0]["message"]
+
+        asyncio.run(in_a_slow_round(work, Slow(usual, store), look, lambda: ("round", "closed") in webhook.told))
+        assert work.bell.is_ready()[0]
+
+
+def test_a_long_round_at_a_slow_relay_is_honest_work_for_as_long_as_one_message_may_take(
+    store: Store, tmp_path: Path
+) -> None:
+    world, seconds = make_world(store, tmp_path), Stepped()
+    store.waits = Waits(seconds)
+    with ScriptedRelay() as relay:
+        usual = world.delivery(relay)
+        work = Rounds(world.service, usual, Bell(), Watch(store, "w1"), None)
+
+        async def look() -> None:
+            seconds.now += 900
+            assert work.bell.is_ready()[0]
+            seconds.now += 46
+            assert work.bell.is_ready() == (False, "no round has ended for too long")
+
+        asyncio.run(in_a_slow_round(work, Slow(usual, None), look, lambda: work.bell.is_ready()[0]))
+
+
+def test_a_worker_whose_rounds_stopped_is_not_ready(store: Store, tmp_path: Path) -> None:
+    world, seconds = make_world(store, tmp_path), Stepped()
+    store.waits = Waits(seconds)
+    with ScriptedRelay() as relay:
+        work = Rounds(world.service, world.delivery(relay), Bell(), Watch(store, "w1"), None)
+        asyncio.run(rounds_until(work, lambda: work.bell.is_ready()[0]))
+    seconds.now += world.service.settings.tick_seconds + 46
+    assert work.bell.is_ready() == (False, "no round has ended for too long")
+
+
+def test_a_stop_that_a_hanging_thread_holds_up_ends_all_the_same() -> None:
+    """Python waits at its end for every thread of a pool: the process must end past that."""
+    waits = (
+        "import threading\nfrom concurrent.futures import ThreadPoolExecutor\nfrom service.daemon import end_within\n"
+    )
+    hangs = "ThreadPoolExecutor(1).submit(threading.Event().wait)\nend_within(0.1)\n"
+    assert subprocess.run([sys.executable, "-c", waits + hangs], timeout=60, check=False).returncode == 1
 
 
 def test_a_worker_reads_the_mailbox_by_itself(program: Program, tmp_path: Path) -> None:

@@ -121,7 +121,9 @@ class DigestDuty:
         self._looked_at = now
         sent = 0
         try:
-            for clinic in await asyncio.to_thread(self._due, now):
+            with self.store.waits.one():
+                due = await asyncio.to_thread(self._due, now)
+            for clinic in due:
                 if not await self._do(clinic, local_day(now, clinic.zone), now):
                     break  # a relay that hangs must hold up the reminders once, not once a clinic
                 sent += 1
@@ -135,7 +137,7 @@ class DigestDuty:
         with self.store.read() as connection:
             return [
                 clinic
-                for clinic in clinics.every(connection)
+                for clinic in clinics.usable(connection)[0]
                 if now >= instant(local_day(now, clinic.zone), FROM, clinic.zone)
                 and now >= self._wait_until.get(clinic.id, now)
                 and watch.done_for(connection, _name(clinic)) < local_day(now, clinic.zone).isoformat()
@@ -172,7 +174,8 @@ class DigestDuty:
 
     async def _send(self, clinic: Clinic, span: Span, now: datetime) -> bool:
         """Whether the relay took it. Addresses stay out of the log."""
-        made = await asyncio.to_thread(self._read, clinic, span, now)
+        with self.store.waits.one():
+            made = await asyncio.to_thread(self._read, clinic, span, now)
         try:
             parcel = Parcel(_from_address(clinic), self.to, compose_digest(made, self.signer, self.to))
             told = await asyncio.wait_for(try_relay(self.route(self.to), parcel), self.within)

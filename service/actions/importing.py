@@ -17,6 +17,7 @@ from service.actions.import_people import chunks, wanted
 from service.errors import Unavailable
 from service.store import audit, bulk
 from service.store.audit import Deed
+from service.store.connecting import take_time
 from service.store.engine import Store
 from service.store.locking import lock_clients
 
@@ -109,6 +110,7 @@ def _count(report: Report, writer: ChunkWriter, rows: list[GoodRow]) -> None:
 
 def _lock_in_order(connection: sa.Connection, clinic_id: int, file: CsvFile) -> None:
     """Lock every known client of the file in the one order all writers keep, or PostgreSQL deadlocks."""
+    take_time(connection)
     known: set[int] = set()
     for rows in chunks(row for row in file if isinstance(row, GoodRow)):
         known |= bulk.find_client_ids(connection, clinic_id, wanted(rows))

@@ -33,7 +33,7 @@ class Preparer:
     writer: Writer
     return_address: Callable[[int], str] | None = None
     _clinics: dict[int, Clinic] = field(default_factory=dict)
-    _around: dict[int, Around] = field(default_factory=dict)
+    _steps: dict[int, Sequence[Neighbour]] = field(default_factory=dict)
     _names: set[Name] = field(default_factory=set)
 
     def claim(self, connection: sa.Connection, ids: Sequence[int], lease: Lease, now: datetime) -> list[ClaimedEmail]:
@@ -47,20 +47,20 @@ class Preparer:
         for row in rows:
             if row.in_doubt:
                 self.shelf.keep(connection, row.text_id)
-            protocol = self.shelf.catalogue.protocols.get(row.protocol or "")
-            steps = standing.get(row.treatment_id or 0, ())
-            self._around[row.id] = _around(row, steps, self._clinics[row.clinic_id], protocol)
+            # Worked out when it is written: what is wrong with one clinic must not stop the claim of the others.
+            self._steps[row.id] = standing.get(row.treatment_id or 0, ())
         return rows
 
     def write(self, row: ClaimedEmail, now: datetime) -> Written | Withheld:
-        """The bytes of one claimed row, or why there are none."""
+        """The bytes of one claimed row, or why there are none. Raises whatever is wrong with its clinic's row."""
+        steps = self._steps.pop(row.id)
         clinic = self._clinics[row.clinic_id]
-        around = self._around.pop(row.id)
         protocol = self.shelf.catalogue.protocols.get(row.protocol or "")
         words = self._words(row, clinic, protocol)
         if words is None:
             reason = Reason.CHANGED if row.in_doubt else Reason.UNAPPROVED
             return Withheld(ended(in_doubt=row.in_doubt, otherwise=State.HELD), reason)
+        around = _around(row, steps, clinic, protocol)
         written = self.writer.write(row, clinic, protocol, words, (now, around))
         if self.return_address is None or isinstance(written, Withheld):
             return written

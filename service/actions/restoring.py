@@ -25,6 +25,7 @@ from service.actions.revise import Who
 from service.errors import NotAllowed
 from service.store import audit, backup, dump
 from service.store.audit import Deed
+from service.store.connecting import take_time
 from service.store.engine import Store
 from service.store.schema import migrate
 from service.store.uncertain import RESTORED
@@ -92,6 +93,7 @@ def _restore_postgresql(house: Installation, file: BackupFile, who: Who) -> Back
 
 def _hold(store: Store, file: BackupFile, who: Who) -> None:
     with store.write() as connection:
+        take_time(connection)
         if not store.is_sqlite:
             dump.write_revision(connection, file.header.schema)
         for clinic_id, number in backup.hold(connection, who.now).items():

@@ -1,5 +1,5 @@
 """What a worker looks for on behalf of all, and opens alerts about: missed reminders, red answers, late calls, old
-approvals.
+approvals, clinics whose row cannot be used.
 
 Numbers, instants and names of texts only.
 """
@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 import sqlalchemy as sa
 
 from service.actions.shelf import REVIEW_GRACE
-from service.store import watch
+from service.store import clinics, watch
 from service.store.pace import at_their_cap
 from service.store.watch import Alert, Review
 
@@ -48,6 +48,7 @@ def look(connection: sa.Connection, now: datetime, standing: dict[str, Alert]) -
         _look_for_calls(connection, now)
         _look_for_reviews(connection, now, standing)
         _look_for_caps(connection, now, standing)
+        _look_for_clinics(connection, now, standing)
         watch.forget_workers(connection, now - FORGOTTEN)
         watch.finish_duty(connection, "survey", period, token)
 
@@ -121,6 +122,18 @@ def _look_for_caps(connection: sa.Connection, now: datetime, standing: dict[str,
         watch.open_alert(connection, key, words, now)
     for key in standing:
         if key.startswith("cap:") and key not in full:
+            watch.close_alert(connection, key, now)
+
+
+def _look_for_clinics(connection: sa.Connection, now: datetime, standing: dict[str, Alert]) -> None:
+    """One clinic's damaged row stops that clinic only: somebody must hear of it all the same."""
+    _, trouble = clinics.usable(connection)
+    wanted = {f"clinic:{clinic_id}": why for clinic_id, why in trouble.items()}
+    for key in wanted.keys() - standing.keys():
+        words = f"Nothing can be sent for {wanted[key]}. Its due e-mails are held; the other clinics' go on."
+        watch.open_alert(connection, key, words, now)
+    for key in standing:
+        if key.startswith("clinic:") and key not in wanted:
             watch.close_alert(connection, key, now)
 
 

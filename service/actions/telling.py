@@ -129,7 +129,7 @@ class Teller:
             if failing is None:
                 log.error("alerts could not be read or noted as told", problem=in_words(error))
             else:
-                await self._tell_directly(*failing, now)
+                await self.tell_directly(*failing, now)
 
     async def _tell_all(self, waiting: list[Alert], now: datetime) -> bool:
         for alert in waiting:
@@ -139,9 +139,9 @@ class Teller:
             await self.store.in_thread(watch.told, [alert], now)
         return True
 
-    async def _tell_directly(self, since: datetime, trouble: str, now: datetime) -> None:
+    async def tell_directly(self, since: datetime, trouble: str, now: datetime, after: timedelta = TOLD_AFTER) -> None:
         """Rounds fail and the alert cannot even be written down: tell it all the same, once."""
-        waits = self.said_directly or now - since < TOLD_AFTER or not is_over(self._tried_directly_at, now)
+        waits = self.said_directly or now - since < after or not is_over(self._tried_directly_at, now)
         if not waits:
             self._tried_directly_at = now
             self.said_directly = await self._say(Alert(0, "round", failing_words(since, trouble), since, None))

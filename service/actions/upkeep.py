@@ -10,15 +10,18 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import sqlalchemy as sa
+import structlog
 
 from service.actions.register import entry_row
 from service.domain.protocol import FollowUpProtocol
 from service.domain.schedule import catch_up
+from service.errors import BadConfiguration
 from service.store import clients, clinics, outbox, uploads
 from service.store.locking import lock_clients
 from service.store.owed import Owed, has_step, owed_catch_ups
 from service.store.rescue import holders, rescue
 
+log = structlog.get_logger()
 #: No protocol plans a catch-up later than this after a missed step.
 OWED_WITHIN = timedelta(days=21)
 
@@ -58,8 +61,13 @@ class Upkeep:
         protocol = self.protocols.get(owed.protocol)
         if protocol is None:
             return False
-        clinic = clinics.get(connection, owed.clinic_id)
-        entry = catch_up(protocol, owed.treated_on, clinic.time, now, owed.next_due)
+        try:
+            times = clinics.get(connection, owed.clinic_id).time
+        except BadConfiguration as error:
+            # The open call stays with its people; the other clinics' notes go on.
+            log.warning("no catch-up note", problem=error.message)
+            return False
+        entry = catch_up(protocol, owed.treated_on, times, now, owed.next_due)
         if entry is None:
             return False
         client = clients.get(connection, owed.clinic_id, owed.client_id)
@@ -68,10 +76,11 @@ class Upkeep:
         newest = clients.live_treatments(connection, owed.client_id, protocol.area)
         if not newest or newest[-1]["id"] != owed.treatment_id:
             return False  # P7: a newer treatment of the same area speaks now
-        if has_step(connection, owed.treatment_id, entry.step):
-            return False  # today's note went out before the treatment's day was corrected
-        outbox.add(connection, [entry_row(client, (owed.treatment_id, protocol), entry, now)])
-        return True
+        # False: today's note went out before the treatment's day was corrected.
+        is_new = not has_step(connection, owed.treatment_id, entry.step)
+        if is_new:
+            outbox.add(connection, [entry_row(client, (owed.treatment_id, protocol), entry, now)])
+        return is_new
 
 
 class WorkerLock:

@@ -183,6 +183,12 @@ class Watch:
         if self._teller is not None:
             await self._teller.tell(now, self._failing)
 
+    async def never_ends(self, now: datetime, since: datetime, trouble: str) -> None:
+        """The round that began before `since` does not end: tell it without the database, once."""
+        self._failing = self._failing or (since, cleaned(trouble))
+        if self._teller is not None:
+            await self._teller.tell_directly(*self._failing, now, after=timedelta())
+
     async def heartbeat(self, now: datetime) -> None:
         """Call the dead man's switch, at most once a minute, after a good round while the line to the relay is open."""
         if self.heartbeat_url is None or not self._good or not is_over(self._pinged_at, now):

@@ -24,11 +24,13 @@ if TYPE_CHECKING:
 @now_option
 def check_command(json_: bool, now: str | None) -> int:
     """Ask the database about every promise; red ones come with the ids that break them. Exit 1 if one is red."""
+    from service.store.connecting import take_time
     from service.store.promises import ask_all
 
     with service_for(now) as service:
         at = service.now()
         with service.store.read() as connection:
+            take_time(connection)
             findings = ask_all(connection, at)
     items = [
         {

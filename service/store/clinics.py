@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -13,7 +14,7 @@ import sqlalchemy as sa
 
 from service.domain.own_steps import OwnStep
 from service.domain.schedule import ClinicTime
-from service.errors import BadInput, NotFound
+from service.errors import BadConfiguration, BadInput, NotFound
 from service.store.tables import Role, clinics, staff
 
 #: The fields that live mode needs.
@@ -46,11 +47,20 @@ class Clinic:
 
     @property
     def zone(self) -> ZoneInfo:
-        return ZoneInfo(self.timezone)
+        """Raises BadConfiguration when what is stored names no zone that this machine knows."""
+        try:
+            return ZoneInfo(self.timezone)
+        except (KeyError, ValueError, OSError) as error:
+            raise _unusable(self.id, "timezone", "time zone is not known") from error
 
     @property
     def time(self) -> ClinicTime:
-        return ClinicTime(self.zone, time.fromisoformat(self.send_at), self.own_steps)
+        """Raises BadConfiguration like `zone`, and for an hour that is none."""
+        try:
+            send_at = time.fromisoformat(self.send_at)
+        except ValueError as error:
+            raise _unusable(self.id, "send_at", "hour of sending is not a time") from error
+        return ClinicTime(self.zone, send_at, self.own_steps)
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -58,9 +68,19 @@ class Clinic:
         return tuple(name for name in NEEDED if not getattr(self, name))
 
 
+def _unusable(clinic_id: int, field: str, why: str) -> BadConfiguration:
+    fix = f"Set it with `aftercare clinic set {field}=… --clinic {clinic_id}`."
+    return BadConfiguration(f"clinic {clinic_id}: its {why}", field=field, next_step=fix)
+
+
 def _read(row: sa.Row[Any]) -> Clinic:
     fields = {name: getattr(row, name) for name in Clinic.__dataclass_fields__}
-    return Clinic(**fields | {"own_steps": tuple(_own_step(one) for one in json.loads(row.own_steps))})
+    try:
+        own_steps = tuple(_own_step(one) for one in json.loads(row.own_steps))
+    except (AttributeError, TypeError, ValueError) as error:
+        trouble = f"clinic {row.id}: what it set for single steps cannot be read"
+        raise BadConfiguration(trouble, field="own_steps", next_step="Restore the last good backup.") from error
+    return Clinic(**fields | {"own_steps": own_steps})
 
 
 def _own_step(stored: dict[str, Any]) -> OwnStep:
@@ -75,8 +95,27 @@ def every(connection: sa.Connection) -> list[Clinic]:
 
 
 def by_ids(connection: sa.Connection, ids: Iterable[int]) -> dict[int, Clinic]:
-    rows = connection.execute(sa.select(clinics).where(clinics.c.id.in_(sorted(set(ids)))))
-    return {row.id: _read(row) for row in rows}
+    """Those of them that can be read: one damaged row must not stop the other clinics."""
+    found = {}
+    for row in connection.execute(sa.select(clinics).where(clinics.c.id.in_(sorted(set(ids))))):
+        with contextlib.suppress(BadConfiguration):
+            found[row.id] = _read(row)
+    return found
+
+
+def usable(connection: sa.Connection) -> tuple[list[Clinic], dict[int, str]]:
+    """The clinics that can be worked for, and by id what is wrong with each of the others."""
+    good: list[Clinic] = []
+    trouble: dict[int, str] = {}
+    for row in connection.execute(sa.select(clinics).order_by(clinics.c.id)):
+        try:
+            clinic = _read(row)
+            _ = clinic.time
+        except BadConfiguration as error:
+            trouble[row.id] = error.message
+        else:
+            good.append(clinic)
+    return good, trouble
 
 
 def get(connection: sa.Connection, clinic_id: int, *, lock: bool = False) -> Clinic:

@@ -16,6 +16,19 @@ _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "wal_auto
 WAIT = 10
 #: A cable that is pulled says nothing: without these a worker would wait a quarter of an hour before it says so.
 _WATCHED_LINE = {"keepalives_idle": 20, "keepalives_interval": 5, "keepalives_count": 4, "tcp_user_timeout": 30_000}
+#: PostgreSQL's own patience with one statement, with one lock, and with a transaction that falls silent.
+_PATIENCE = {"statement_timeout": "30s", "lock_timeout": "15s", "idle_in_transaction_session_timeout": "30s"}
+#: What takes minutes by its nature: an import, a migration, a check of every promise.
+_UNHURRIED = {"statement_timeout": "1h", "lock_timeout": "2min"}
+#: PostgreSQL's codes for a statement and for a lock that took longer than that.
+_TOO_LONG = ("57014", "55P03")
+
+
+def take_time(connection: sa.Connection) -> None:
+    """Let this transaction's statements take minutes: for what no reminder waits for."""
+    if connection.dialect.name == "postgresql":
+        for name, value in _UNHURRIED.items():
+            connection.exec_driver_sql(f"SET LOCAL {name} = '{value}'")
 
 
 def begun(connection: sa.Connection) -> bool:
@@ -46,9 +59,10 @@ def engine_of(url: sa.URL, begin: str, wait: int = WAIT) -> sa.Engine:
 
     @sa.event.listens_for(engine, "connect")
     def configure(connection: Any, _: object) -> None:
-        # A process frozen inside a transaction must not keep its locks: the other workers would wait for it for ever.
+        # A process frozen inside a transaction must not keep its locks, and nobody must wait for a lock for ever.
         with connection.cursor() as cursor:
-            cursor.execute("SET idle_in_transaction_session_timeout = '30s'")
+            for name, value in _PATIENCE.items():
+                cursor.execute(f"SET {name} = '{value}'")
         connection.commit()
 
     return engine
@@ -87,6 +101,12 @@ def explained(url: sa.URL) -> Iterator[None]:
     except (sa.exc.OperationalError, sa.exc.InternalError, sa.exc.TimeoutError) as error:
         words = str(getattr(error, "orig", error)).strip().splitlines()
         where, why = url.render_as_string(hide_password=True), words[0] if words else "no reason"
+        if getattr(getattr(error, "orig", None), "sqlstate", None) in _TOO_LONG:
+            raise Unavailable(
+                f"the database {where} took too long: {why}",
+                field="AFTERCARE_DATABASE_URL",
+                next_step="See what keeps it busy or holds its locks (pg_stat_activity). It is tried again by itself.",
+            ) from error
         raise Unavailable(
             f"the database {where} did not answer: {why}",
             field="AFTERCARE_DATABASE_URL",

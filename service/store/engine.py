@@ -23,6 +23,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 from service.store.connecting import WAIT, begun, engine_of, explained
+from service.store.waits import Waits
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -96,6 +97,7 @@ class Store:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._unwaiting = engine_of(self.url, "BEGIN IMMEDIATE", wait=0) if self.is_sqlite else None
         self._turn = threading.Lock()
+        self.waits = Waits()
         self._brief, self._was_brief = brief, True
 
     @contextmanager
@@ -128,7 +130,8 @@ class Store:
             with self.write() as connection:
                 return work(connection, *args, **kwargs)
 
-        return await asyncio.get_running_loop().run_in_executor(self._thread, transaction)
+        with self.waits.one():
+            return await asyncio.get_running_loop().run_in_executor(self._thread, transaction)
 
     async def in_brief(self, work: Work[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Like in_thread, for what takes a few milliseconds: on SQLite in the event loop's own thread.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from service.errors import BadConfiguration, Unavailable
+from service.store.connecting import take_time
 from service.store.engine import Store
 
 #: Every revision in order; a test compares them with the files in migrations/versions.
@@ -58,6 +59,7 @@ def migrate(store: Store) -> bool:
     config.set_main_option("script_location", "service.store:migrations")
     config.set_main_option("path_separator", "os")
     with store.write() as connection:
+        take_time(connection)
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
         _require_whole(connection)

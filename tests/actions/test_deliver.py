@@ -18,7 +18,7 @@ from service.store.engine import Store
 from service.store.tables import attempts, calls, clinics, emails, suppressions, texts
 from tests.support.scripted_relay import AcceptAndDrop, Drop, Reply, ScriptedRelay, recipients
 from tests.support.scripted_relay import at as when
-from tests.support.world import TATTOO, World, at, make_world, read, text_of
+from tests.support.world import TATTOO, World, another_clinic, at, make_world, read, text_of
 
 
 @pytest.fixture
@@ -310,6 +310,25 @@ def test_one_row_that_cannot_be_written_is_held_and_the_others_go(world: World, 
     assert [m.rcpt_to for m in relay.log] == [("ann@example.com",)]
     held = world.rows(emails.c.state == "held")
     assert [(row.client_id, row.reason) for row in held] == [(poison, "unapproved")]
+
+
+@pytest.mark.parametrize(
+    "damage", [{"timezone": "Mars/Base"}, {"timezone": "Europe"}, {"own_steps": '[{"no": "step"}]'}]
+)
+def test_a_clinic_whose_row_is_damaged_holds_its_own_mails_only(
+    world: World, relay: ScriptedRelay, damage: dict[str, str]
+) -> None:
+    there = another_clinic(world, name="Elsewhere")
+    there.treat(there.client("Bob Two"), "2026-11-20")
+    world.treat(world.client("Ann One"), "2026-11-20")
+    with world.store.write() as connection:
+        connection.execute(sa.update(clinics).where(clinics.c.id == there.clinic.id).values(damage))
+    world.tick(relay, "2026-11-21 10:00")
+    assert [m.rcpt_to for m in relay.log] == [("ann@example.com",)]
+    held = world.rows(emails.c.state == "held")
+    assert [(row.clinic_id, row.reason) for row in held] == [(there.clinic.id, "render_error")]
+    world.tick(relay, "2026-11-23 10:00")
+    assert [m.rcpt_to for m in relay.log] == [("ann@example.com",)] * 2
 
 
 def test_live_mode_sends_no_draft(store: Store, tmp_path: Path, relay: ScriptedRelay) -> None:

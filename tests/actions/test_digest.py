@@ -386,6 +386,14 @@ def test_a_clinic_without_an_address_gets_none_and_the_others_do(world: World) -
     assert [line["clinic"] for line in log] == [clinic.id]
 
 
+def test_a_clinic_whose_zone_is_unknown_gets_none_and_the_others_do(world: World) -> None:
+    there = another_clinic(world, name="Elsewhere")
+    with world.store.write() as connection:
+        clinics.change(connection, there.clinic.id, {"timezone": "Mars/Base"})
+    with ScriptedRelay() as relay:
+        assert run(duty(world, relay), "2026-11-23 08:00") == 1
+
+
 def test_the_relays_limit_a_minute_counts_it(world: World) -> None:
     with ScriptedRelay() as relay:
         it = duty(world, relay, per_minute=1)

@@ -21,9 +21,9 @@ from service.store import outbox
 from service.store.engine import Store
 from service.store.locking import lock_clients
 from service.store.outbox import Lease
-from service.store.tables import calls, clients, emails, suppressions
+from service.store.tables import calls, clients, clinics, emails, suppressions
 from tests.support.builders import all_calls, wait_until_somebody_waits
-from tests.support.world import SMP, World, at, make_world
+from tests.support.world import SMP, World, another_clinic, at, make_world
 
 
 @pytest.fixture
@@ -168,6 +168,18 @@ def test_who_stopped_paused_or_was_erased_gets_no_note(world: World, deed: Any) 
     with world.store.write() as connection:
         deed(connection, world.clinic, client_id, world.who("2026-11-25 08:00"))
     assert run(world, "2026-11-25 08:30")["catch_ups"] == 0
+
+
+def test_a_clinic_whose_zone_is_unknown_owes_no_note_and_holds_up_no_other(world: World) -> None:
+    there = another_clinic(world, name="Elsewhere")
+    there.treat(there.client("Bob Two"), "2026-11-20")
+    world.treat(world.client(), "2026-11-20")
+    run(world, "2026-11-24 21:00")
+    with world.store.write() as connection:
+        connection.execute(sa.delete(emails).where(emails.c.kind == "catch_up"))
+        connection.execute(sa.update(clinics).where(clinics.c.id == there.clinic.id).values(timezone="Mars/Base"))
+    assert run(world, "2026-11-25 08:30")["catch_ups"] == 1
+    assert [row.clinic_id for row in world.rows(emails.c.kind == "catch_up")] == [world.clinic.id]
 
 
 def test_a_suppressed_address_gets_no_note_and_no_row_a_round(world: World) -> None:

@@ -435,6 +435,21 @@ def test_a_review_date_is_told_30_days_ahead_and_every_day_after_it(store: Store
 # Telling
 
 
+def test_a_clinic_that_cannot_be_worked_for_is_told_until_it_can(store: Store, webhook: Webhook) -> None:
+    watch = patient(store, webhook)
+    clinic_id, _ = add_clinic(store)
+    write(store, sa.update(clinics).where(clinics.c.id == clinic_id).values(timezone="Mars/Base"))
+    for minute in (0, 1):
+        good(watch, minutes(minute))
+        tell(watch, minutes(minute))
+    assert webhook.told == [(f"clinic:{clinic_id}", "open")]
+    assert "its time zone is not known" in webhook.posts[0]["message"]
+    write(store, sa.update(clinics).where(clinics.c.id == clinic_id).values(timezone="Europe/London"))
+    good(watch, minutes(2))
+    tell(watch, minutes(2))
+    assert webhook.told[1:] == [(f"clinic:{clinic_id}", "closed")]
+
+
 def test_without_a_webhook_nobody_is_told_and_nothing_breaks(store: Store) -> None:
     watch = Watch(store, "w1")
     stopped(watch, NOW, NOW, urgent=True)

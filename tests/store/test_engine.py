@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from service.errors import BadConfiguration, Unavailable
 from service.store import clients
+from service.store.connecting import take_time
 from service.store.engine import Store, database_clock, make_private
 from service.store.tables import clinics
 from tests.support.builders import at, build_client, build_clinic
@@ -222,6 +223,35 @@ def test_a_server_that_has_become_read_only_is_trouble_not_a_bug(postgres_templa
 
     with pytest.raises(Unavailable, match="read-only transaction"):
         write_after_a_failover()
+    store.close()
+
+
+def test_a_postgresql_that_hangs_on_a_lock_is_trouble_and_nobody_waits_for_ever(postgres_template: sa.URL) -> None:
+    store = Store(postgres_template.render_as_string(hide_password=False))
+    patience = {"statement_timeout": "30s", "lock_timeout": "15s", "idle_in_transaction_session_timeout": "30s"}
+    with store.read() as connection:
+        assert {name: connection.exec_driver_sql(f"SHOW {name}").scalar_one() for name in patience} == patience
+
+    def ask(hurry: str) -> None:
+        with store.read() as connection:
+            connection.exec_driver_sql(f"SET LOCAL {hurry} = '20ms'")
+            names(connection)
+
+    with store.write() as blocking:
+        blocking.exec_driver_sql("LOCK TABLE clinics IN ACCESS EXCLUSIVE MODE")
+        for hurry in ("statement_timeout", "lock_timeout"):
+            with pytest.raises(Unavailable, match="took too long"):
+                ask(hurry)
+    store.close()
+
+
+def test_what_takes_minutes_has_its_own_time_and_only_in_its_own_transaction(postgres_template: sa.URL) -> None:
+    store = Store(postgres_template.render_as_string(hide_password=False))
+    with store.write() as connection:
+        take_time(connection)
+        assert connection.exec_driver_sql("SHOW statement_timeout").scalar_one() == "1h"
+    with store.read() as connection:
+        assert connection.exec_driver_sql("SHOW statement_timeout").scalar_one() == "30s"
     store.close()
 
 
