@@ -10,7 +10,6 @@ from typing import Any
 from service.domain.schedule import instant, local_day
 from service.store import browsing
 from service.store.browsing import Place
-from service.store.outages import stories
 from service.web.desk.visit import Answer, Page, Route, Visit
 
 SHOWN = 50
@@ -74,14 +73,7 @@ def _forecast(visit: Visit) -> Answer:
     return Page("forecast.html", {**said, "more": "/outbox?show=waiting" if len(rows) > SHOWN else ""})
 
 
-def _outages(visit: Visit) -> Answer:
-    with visit.store.read() as connection:
-        told = list(reversed(stories(connection, visit.clinic.id, visit.now)))
-    return Page("outages.html", {"stories": told[:SHOWN], "sees_clients": visit.staff.role != "ops"})
-
-
 ROUTES = (
     Route("GET", "/outbox", _outbox),
     Route("GET", "/forecast", _forecast),
-    Route("GET", "/outages", _outages),
 )
