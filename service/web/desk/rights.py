@@ -67,6 +67,7 @@ RIGHTS: Mapping[str, frozenset[Role]] = {
     "GET /forecast": DESK,
     "GET /outages": ALL,
     "POST /outages": OWNERS,
+    "GET /figures": frozenset({CLINICIAN, OWNER}),
     # The words: everybody may read them, a clinician signs.
     "GET /texts": DESK,
     "GET /texts/{text_id}": DESK,
