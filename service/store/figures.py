@@ -8,16 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from datetime import datetime
+from typing import NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.functions import FunctionElement
 
 from service.domain.reminder import Reason, State
 from service.store.calls import UNDONE
-from service.store.engine import Instant
+from service.store.later import later
 from service.store.outages import IN_TIME
 from service.store.tables import WAITING, Kind, calls, emails, outages
 
@@ -32,28 +30,6 @@ _waiting = sa.text(WAITING)
 _open_call = calls.c.state == sa.literal_column("'open'")
 #: Registered when its hour was over already, a step falls due at once. not_before is no measure: every try moves it.
 fell_due_at = sa.case((emails.c.planned_at > emails.c.due_at, emails.c.planned_at), else_=emails.c.due_at)
-
-
-class _later(FunctionElement[datetime]):  # noqa: N801 - reads like the SQL function it is
-    """An instant of a row plus a minute or so, in the database's own arithmetic."""
-
-    type = Instant()
-    inherit_cache = True
-
-    def __init__(self, instant: sa.ColumnElement[datetime], by: timedelta) -> None:
-        super().__init__(instant, sa.bindparam("seconds", int(by.total_seconds()), type_=sa.Integer, unique=True))
-
-
-@compiles(_later, "sqlite")
-def _sqlite_later(element: _later, compiler: Any, **kw: Any) -> str:
-    instant, seconds = (compiler.process(part, **kw) for part in element.clauses)
-    return f"strftime('%Y-%m-%d %H:%M:%f', {instant}, {seconds} || ' seconds') || '000'"
-
-
-@compiles(_later, "postgresql")
-def _postgresql_later(element: _later, compiler: Any, **kw: Any) -> str:
-    instant, seconds = (compiler.process(part, **kw) for part in element.clauses)
-    return f"({instant} + make_interval(secs => {seconds}))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +63,7 @@ class FellDue(NamedTuple):
 def fell_due(connection: sa.Connection, clinic_id: int, span: Span) -> FellDue:
     """How one clinic's reminders of a span stand now."""
     state, sent = emails.c.state, emails.c.state == State.SENT
-    on_time = emails.c.sent_at <= _later(fell_due_at, IN_TIME)
+    on_time = emails.c.sent_at <= later(fell_due_at, IN_TIME)
     which = [
         sent & on_time,
         sent & ~on_time,

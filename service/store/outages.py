@@ -6,16 +6,17 @@ An outage concerns every clinic; whom it touched is asked for one clinic.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
 from service.domain.reminder import OPEN, Reason, State
 from service.errors import NotFound
 from service.store.engine import Instant
-from service.store.tables import Kind, emails, outages
+from service.store.tables import Kind, calls, clients, emails, outages
 from service.store.watch import insert_into
 
 #: A reminder that goes out within this time after it fell due was not late.
@@ -117,6 +118,24 @@ def stories(connection: sa.Connection, clinic_id: int, now: datetime) -> list[St
             shown = (row.client_id, row.id, row.step, row.due_at, row.state, row.reason, row.sent_at)
             story.touched.append(Touched(*shown, fate, replaced))
     return list(told.values())
+
+
+class Person(NamedTuple):
+    """Whom an outage touched. phone: "" for none. call_id: of the first open call to them, None without one."""
+
+    name: str
+    phone: str
+    call_id: int | None
+
+
+def people(connection: sa.Connection, clinic_id: int, client_ids: Collection[int]) -> dict[int, Person]:
+    """These clients of one clinic by id."""
+    whose = (calls.c.client_id == clients.c.id) & (calls.c.clinic_id == clinic_id)
+    is_open = calls.c.state == sa.literal_column("'open'")
+    call = sa.select(sa.func.min(calls.c.id)).where(whose, is_open).scalar_subquery()
+    mine = (clients.c.clinic_id == clinic_id) & clients.c.id.in_(sorted(set(client_ids)))
+    query = sa.select(clients.c.id, clients.c.name, clients.c.phone, call.label("call_id")).where(mine)
+    return {row.id: Person(row.name, row.phone, row.call_id) for row in connection.execute(query)}
 
 
 #: Registered when its hour was over already, a step falls due at once.

@@ -10,14 +10,10 @@ from typing import Any
 from service.domain.schedule import instant, local_day
 from service.store import browsing
 from service.store.browsing import Place
-from service.store.outages import stories
-from service.store.tables import Role
 from service.web.desk.counted import counted
 from service.web.desk.visit import Answer, Page, Route, Visit
 
 SHOWN = 50
-#: Who can do something with a technical word.
-_TECHNICAL = (Role.OWNER, Role.OPS)
 DAYS = 7
 _LISTS = {
     "wrong": "Went wrong",
@@ -84,21 +80,7 @@ def _forecast(visit: Visit) -> Answer:
     return Page("forecast.html", {**said, "more": "/outbox?show=waiting" if len(rows) > SHOWN else ""})
 
 
-def _outages(visit: Visit) -> Answer:
-    with visit.store.read() as connection:
-        told = list(reversed(stories(connection, visit.clinic.id, visit.now)))
-    return Page(
-        "outages.html",
-        {
-            "stories": told[:SHOWN],
-            "sees_clients": visit.staff.role != Role.OPS,
-            "sees_cause": visit.staff.role in _TECHNICAL,
-        },
-    )
-
-
 ROUTES = (
     Route("GET", "/outbox", _outbox),
     Route("GET", "/forecast", _forecast),
-    Route("GET", "/outages", _outages),
 )

@@ -66,6 +66,8 @@ RIGHTS: Mapping[str, frozenset[Role]] = {
     "GET /outbox": DESK,
     "GET /forecast": DESK,
     "GET /outages": ALL,
+    "POST /outages": OWNERS,
+    "GET /figures": frozenset({CLINICIAN, OWNER}),
     # The words: everybody may read them, a clinician signs.
     "GET /texts": DESK,
     "GET /texts/{text_id}": DESK,

@@ -16,6 +16,7 @@ from service.store.clinics import NEEDED, Clinic
 from service.store.tables import Role
 from service.web.desk.forms import beside, sentence
 from service.web.desk.installation import installation
+from service.web.desk.rights import RIGHTS
 from service.web.desk.visit import Answer, Go, Page, Route, Visit
 
 _DONE = {"clinic": "The clinic's data is saved. E-mails that are planned already keep their hour."}
@@ -70,6 +71,7 @@ def _overview(visit: Visit) -> Answer:
     said: dict[str, Any] = {"done": _DONE.get(visit.query.get("done", ""), "")}
     said["installation"] = installation(visit, whole=role in (Role.OWNER, Role.OPS))
     said["lacking"] = lacking(visit) if role == Role.OWNER else None
+    said["sees_figures"] = role in RIGHTS["GET /figures"]
     return Page("settings.html", said)
 
 

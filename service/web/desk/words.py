@@ -116,6 +116,7 @@ def install(pages: Environment) -> None:
         level_words=lambda level: _LEVELS.get(level, (level, "past")),
         text_words=text_words,
         role_words=ROLES.get,
+        few=few,
     )
     pages.filters.update(attributes=attributes, phone_href=phone_href, phone_shown=phone_shown)
 
@@ -123,6 +124,11 @@ def install(pages: Environment) -> None:
 def moment(visit: Visit, instant: datetime) -> str:
     """Like "Sat 21 Nov, 10:00 (tomorrow)", in the clinic's zone."""
     return dates.moment_words(instant, visit.clinic.zone, visit.now)
+
+
+def few(number: int) -> str:
+    """A number that may be shown around: one from 1 to 4 could tell of a single person."""
+    return "<5" if 0 < number < 5 else str(number)
 
 
 def day(visit: Visit, on: date) -> str:
