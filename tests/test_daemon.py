@@ -258,10 +258,12 @@ async def in_a_slow_round(
     work.delivery = cast("Any", slow)
     going = asyncio.create_task(work.run())
     await asyncio.to_thread(slow.waiting.wait, 20)
-    await look()
-    work.delivery = usual
-    slow.go_on.set()
-    while not is_over():
+    try:
+        await look()
+    finally:
+        work.delivery = usual
+        slow.go_on.set()
+    while not is_over() and not going.done():
         work.bell.rung.set()
         await asyncio.sleep(0)
     work.bell.stopped.set()
