@@ -202,10 +202,10 @@ class Book:
 
     def _write(self, connection: sa.Connection, marks: list[_Wanted], entries: list[_Entry]) -> list[Answer]:
         """One transaction: outcomes first, so that a stop they cause is seen by the marks."""
-        now = self._clock()
         outcomes = [entry.outcome for entry in entries]
         # All at once, in one order: two workers that lock bit by bit wait for each other.
         lock_clients(connection, concerned(connection, outcomes) | {m.written.row.client_id for m in marks})
+        now = self._clock()  # after the wait for the locks: what has become too late meanwhile must not go out
         record(connection, outcomes)
         cover(connection, {step for entry in entries for step in entry.made_up_for()}, now)
         if not marks:

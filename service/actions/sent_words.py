@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
 
+from service.actions.answer import PAGES
 from service.actions.previewing import Desk
 from service.actions.writing import Around, Words, Written
 from service.errors import BadText
@@ -33,7 +34,10 @@ class Proof(StrEnum):
 
 @dataclass(frozen=True)
 class SentWords:
-    """email: its row. version: of its text, None for a note that ships with the program."""
+    """email: its row. version: of its text, None for a note that ships with the program.
+
+    sender: name and address it came from. links: slots of answer.PAGES that it carried.
+    """
 
     email: sa.RowMapping
     proof: Proof
@@ -42,6 +46,8 @@ class SentWords:
     subject: str = ""
     text: str = ""
     html: str = ""
+    sender: str = ""
+    links: frozenset[str] = frozenset()
 
 
 def sent_words(connection: sa.Connection, desk: Desk, email_id: int) -> SentWords:
@@ -57,11 +63,13 @@ def sent_words(connection: sa.Connection, desk: Desk, email_id: int) -> SentWord
         compiled = _compiled(connection, desk, row, version)
         done = compiled.render(content)
     except BadText:
-        return SentWords(row, Proof.GONE, version)
+        return SentWords(row, Proof.GONE, version, content.get("to_address", ""))
     claimed = _as_claimed(row, content)
     again = desk.writer.write(claimed, desk.clinic, None, Words(version, compiled), (row["marked_at"], _NOTHING))
     proof = Proof.EXACT if isinstance(again, Written) else Proof.NEAR
-    return SentWords(row, proof, version, content.get("to_address", ""), done.subject, done.text, done.html)
+    said = SentWords(row, proof, version, content.get("to_address", ""), done.subject, done.text, done.html)
+    links = frozenset(slot for slot in PAGES if content.get(slot))
+    return replace(said, sender=f"{content['sender_name']} <{content['from_address']}>", links=links)
 
 
 def _compiled(connection: sa.Connection, desk: Desk, row: sa.RowMapping, version: TextVersion | None) -> CompiledText:

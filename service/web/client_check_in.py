@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
+import structlog
 from fastapi import APIRouter
 from jinja2 import Environment
 from starlette.requests import Request
@@ -30,6 +31,8 @@ from service.store.clinics import Clinic
 from service.web.client_advice import Speech, Voice, speech_for
 from service.web.client_door import ClientParts, Door, Problems, phone_link
 from service.web.limits import URLENCODED, read_body
+
+log = structlog.get_logger()
 
 #: Links that were opened lately: their advice needs no database any more.
 REMEMBERED = 256
@@ -147,7 +150,7 @@ class _CheckIns:
     async def _advised(
         self, link: Link, opened: Opened, last: tuple[Finished, datetime], said: dict[str, Any], voice: Voice
     ) -> Response:
-        """The advice for all answers, saved if that can be done in time."""
+        """The advice for all answers, saved if that can be done, and in time."""
         assert opened.about is not None
         follows, now = last
         level, saved = triage(opened.about.protocol, opened.about.day, follows.answers).level, True
@@ -157,6 +160,9 @@ class _CheckIns:
         except NotAllowed:
             return self._nothing_asked(link, opened.clinic)
         except Unavailable:
+            saved = False
+        except Exception:  # whatever it is: somebody waits for advice, perhaps in an emergency
+            log.exception("the answers of a check-in could not be kept")
             saved = False
         token = write_link(self._parts.signer, CHECK_IN, link)
         shown = {"advice": voice.advice(level, now), "saved": saved, "token": token}

@@ -515,6 +515,16 @@ def test_answers_that_cannot_be_saved_are_advised_on_all_the_same(small_store: S
         assert (emergency.heading, emergency.links) == ("Emergency: Call 999 now.", ["tel:999"])
 
 
+def test_whatever_keeps_answers_from_being_saved_there_is_advice(small: Phone) -> None:
+    """Not only a database that is away: here it refuses the row."""
+    page = small.open()
+    refuses = "BEGIN SELECT RAISE(ABORT, 'not this one'); END"
+    with small.world.store.write() as connection:
+        connection.exec_driver_sql(f"CREATE TRIGGER refuses BEFORE INSERT ON check_ins {refuses}")
+    page = small.press(page, ("go", "next"), ("q1", "breathing"))
+    assert (page.status, page.heading) == (200, "Emergency: Call 999 now.")
+
+
 def test_a_form_that_is_open_ends_in_its_advice_though_the_database_is_gone(small_store: Store, tmp_path: Path) -> None:
     phone = Phone(treated(small_store, tmp_path))
     page = phone.press(phone.open(), ("go", "clear"))

@@ -31,7 +31,7 @@ _SKIP = Act(
     "skipped",
     lambda *_: None,
 )
-_PROOFS = {
+PROOFS = {
     Proof.EXACT: ("These are the exact words that went out.", "good"),
     Proof.NEAR: ("The text is the one that went out; the frame around it has been changed since.", "wait"),
     Proof.GONE: ("The words cannot be shown: what they said about this client was erased.", "past"),
@@ -39,7 +39,8 @@ _PROOFS = {
 }
 
 
-def _desk(visit: Visit) -> Desk:
+def desk_of(visit: Visit) -> Desk:
+    """What the words of an e-mail are written again with."""
     shelf = Shelf(visit.service.catalogue, drafts_count=not visit.service.settings.live)
     return Desk(visit.clinic, shelf, Writer(visit.service.signer, visit.service.settings.public_url))
 
@@ -56,9 +57,9 @@ def _found(visit: Visit) -> tuple[Any, Any]:
 def _email(visit: Visit) -> Answer:
     client, row = _found(visit)
     with visit.store.read() as connection:
-        words = sent_words(connection, _desk(visit), row["id"])
+        words = sent_words(connection, desk_of(visit), row["id"])
         tries = story.attempts_of(connection, visit.clinic.id, row["id"])
-    said = {"client": client, "email": row, "words": words, "proof": _PROOFS[words.proof], "tries": tries}
+    said = {"client": client, "email": row, "words": words, "proof": PROOFS[words.proof], "tries": tries}
     return Page("client_email.html", {**said, "lost": is_lost(row)})
 
 
@@ -66,7 +67,7 @@ def _words(visit: Visit) -> Answer:
     """Only the words, for the frame."""
     _, row = _found(visit)
     with visit.store.read() as connection:
-        words = sent_words(connection, _desk(visit), row["id"])
+        words = sent_words(connection, desk_of(visit), row["id"])
     if not words.html:
         raise NotFound("there are no words to show")
     return Frame(words.html)
@@ -117,7 +118,7 @@ def _ask_again(visit: Visit) -> Answer:
 
 def _today(visit: Visit, connection: Any, client: Any) -> Today:
     link = link_of(client["id"], client["email"])
-    return read_today(connection, _desk(visit).shelf, link, visit.now)
+    return read_today(connection, desk_of(visit).shelf, link, visit.now)
 
 
 def _again(visit: Visit) -> Answer:

@@ -14,6 +14,7 @@ from service.web.desk import (
     client_acts,
     client_correct,
     client_email,
+    client_sent,
     client_treatment,
     clients,
     figures,
@@ -60,6 +61,7 @@ _MODULES = (
     client_acts,
     client_treatment,
     client_email,
+    client_sent,
 )
 ROUTES: tuple[Route, ...] = tuple(route for module in _MODULES for route in module.ROUTES)
 

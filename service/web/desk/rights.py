@@ -45,6 +45,7 @@ RIGHTS: Mapping[str, frozenset[Role]] = {
     "GET /clients/{client_id}/lift": DESK,
     "POST /clients/{client_id}/lift": DESK,
     "POST /clients/{client_id}/export": DESK,
+    "GET /clients/{client_id}/sent": DESK,
     "GET /clients/{client_id}/erase": OWNERS,
     "POST /clients/{client_id}/erase": OWNERS,
     "GET /clients/{client_id}/treatments/{treatment_id}/correct": DESK,
