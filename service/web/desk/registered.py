@@ -5,26 +5,20 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from markupsafe import Markup
-
 from service.actions import desk
-from service.actions.answer import TODAY, link_of, write_link
 from service.actions.register import plan_rows
 from service.domain.plain import reason
 from service.domain.reminder import OPEN, Reason, State
 from service.domain.schedule import local_day
 from service.errors import BadInput, NotAllowed, NotFound
 from service.store import clients, hellos
-from service.web.desk.plan import long_words, stored_lines
-from service.web.desk.qr import picture
+from service.web.desk.plan import stored_lines
 from service.web.desk.registering import told
 from service.web.desk.visit import Answer, Go, Page, Route, Visit
 from service.web.desk.words import moment
 
 #: So long somebody waits beside the screen for the mail server's answer.
 WAIT = timedelta(seconds=60)
-#: What a client may take home: it will come, or has come.
-_COMES = (State.PLANNED, State.CLAIMED, State.SENDING, State.IN_DOUBT, State.SENT)
 _DONE = {
     "known": "This was saved already; nothing was added.",
     "address": "The address is changed, and a new hello is on its way.",
@@ -37,7 +31,7 @@ def _registered(visit: Visit) -> Answer:
 
 def _shown(visit: Visit, error: str = "") -> Answer:
     with visit.store.read() as connection:
-        client, treatment = _whose(connection, visit)
+        client, treatment = whose_treatment(connection, visit)
         rows = plan_rows(connection, treatment["id"])
         said = {**_hello(connection, visit, client), **_undo(visit, treatment, rows), "client": client}
     protocol = visit.service.catalogue.protocols.get(treatment["protocol"])
@@ -52,7 +46,7 @@ def _shown(visit: Visit, error: str = "") -> Answer:
     return Page("registered.html", said, 400 if error else 200)
 
 
-def _whose(connection: Any, visit: Visit) -> tuple[Any, Any]:
+def whose_treatment(connection: Any, visit: Visit) -> tuple[Any, Any]:
     """The client and the treatment the page is about: the one that is named, else the last one registered."""
     client = clients.get(connection, visit.clinic.id, visit.id("client_id"))
     mine = clients.list_treatments(connection, visit.clinic.id, client["id"])
@@ -73,7 +67,7 @@ def _undo(visit: Visit, treatment: Any, rows: list[Any]) -> dict[str, Any]:
 
 def _hello_part(visit: Visit) -> Answer:
     with visit.store.read() as connection:
-        client, treatment = _whose(connection, visit)
+        client, treatment = whose_treatment(connection, visit)
         rows = plan_rows(connection, treatment["id"])
         said = {**_hello(connection, visit, client), **_undo(visit, treatment, rows)}
     return Page("hello.html", {**said, "client": client, "treatment": treatment, "error": "", "typed": ""})
@@ -137,7 +131,7 @@ def _wrong(client: Any, row: Any) -> str:
 def _mend(visit: Visit) -> Answer:
     try:
         with visit.store.write() as connection:
-            _, treatment = _whose(connection, visit)
+            _, treatment = whose_treatment(connection, visit)
             desk.mend_address(connection, visit.clinic, visit.id("client_id"), visit.form["email"], visit.who)
     except BadInput as error:
         return _shown(visit, told(error))
@@ -164,27 +158,9 @@ def _mine(connection: Any, visit: Visit) -> Any:
     raise NotFound("There is no such treatment", field="treatment", next_step="See the client's page.")
 
 
-def _card(visit: Visit) -> Answer:
-    with visit.store.read() as connection:
-        client, treatment = _whose(connection, visit)
-        rows = plan_rows(connection, treatment["id"])
-    dates = [row["due_at"].astimezone(visit.clinic.zone) for row in rows if row["state"] in _COMES]
-    said = {"client": client, "treatment": treatment, "dates": [long_words(at.date()) for at in dates]}
-    return Page("card.html", {**said, "qr": _qr(visit, client)})
-
-
-def _qr(visit: Visit, client: Any) -> Markup | None:
-    """The client's own page as a picture to scan; None where no page can be reached from outside."""
-    if visit.service.settings.public_url is None:
-        return None
-    token = write_link(visit.service.signer, TODAY, link_of(client["id"], client["email"]))
-    return picture(f"{visit.service.settings.public_url.rstrip('/')}/t/{token}", "The way to your page")
-
-
 ROUTES = (
     Route("GET", "/clients/{client_id}/registered", _registered),
     Route("GET", "/clients/{client_id}/hello", _hello_part),
     Route("POST", "/clients/{client_id}/address", _mend),
     Route("POST", "/clients/{client_id}/undo", _take_back),
-    Route("GET", "/clients/{client_id}/card", _card),
 )
