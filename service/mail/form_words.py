@@ -17,8 +17,13 @@ _PLACES: Mapping[str, tuple[str, ...]] = MappingProxyType({
 
 def read_form_words(row: Table) -> Mapping[str, str]:
     """Read a [check_in] table. Raises BadProtocol naming the key and the fix."""
-    words = {name: row.text(name) for name in _PLACES}
-    for name, places in _PLACES.items():
+    return read_words(row, _PLACES)
+
+
+def read_words(row: Table, wanted: Mapping[str, tuple[str, ...]]) -> Mapping[str, str]:
+    """A table of exactly these words, each with its places in braces. Raises BadProtocol naming the key and the fix."""
+    words = {name: row.text(name) for name in wanted}
+    for name, places in wanted.items():
         if sorted(re.findall(r"\{\w*\}", words[name])) != sorted(places):
             row.refuse(name, f"{words[name]!r} has other places", f"Use {' and '.join(places) or 'no braces'}, once.")
     row.finish()

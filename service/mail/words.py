@@ -20,6 +20,7 @@ from babel.dates import format_date
 from service.domain.letter import SlotKind
 from service.domain.strict_table import Table
 from service.errors import BadProtocol, BadText
+from service.mail.card_words import read_card_words
 from service.mail.form_words import read_form_words
 from service.mail.hours_words import HourWords, read_hour_words
 from service.mail.lint_words import LintWords, read_lint_words
@@ -37,8 +38,8 @@ _MAY_BE_EMPTY = {SlotKind.LINE, SlotKind.LINK, SlotKind.DATED_LINE, SlotKind.HOU
 class Language:
     """One language's words. tag: as in the file's name. locale: the same for Babel. direction: "ltr" or "rtl".
 
-    over: words by which a bullet says that a sign has ended. hours, lint, form: None if the language gives no words for
-    them. form: what the pages of a check-in say around its questions.
+    over: words by which a bullet says that a sign has ended. hours, lint, form, card: None if the language gives no
+    words for them. form: what the pages of a check-in say around its questions. card: what a client takes home.
     """
 
     tag: str
@@ -49,6 +50,7 @@ class Language:
     hours: HourWords | None = None
     lint: LintWords | None = None
     form: Mapping[str, str] | None = None
+    card: Mapping[str, str] | None = None
 
     @property
     def version(self) -> str:
@@ -74,13 +76,14 @@ def read_language(source: bytes, tag: str, file: str) -> Language:
     safety = table.table("safety")
     over = tuple(word.casefold() for word in safety.strings("over"))
     safety.finish()
-    hours, lint, form = (table.optional_table(name) for name in ("hours", "lint", "check_in"))
+    hours, lint, form, card = (table.optional_table(name) for name in ("hours", "lint", "check_in", "card"))
     hour_words = read_hour_words(hours, str(locale)) if hours else None
     lint_words = read_lint_words(lint) if lint else None
     form_words = read_form_words(form) if form else None
+    card_words = read_card_words(card) if card else None
     table.finish()
-    shown = MappingProxyType(words)
-    return Language(tag, str(locale), locale.text_direction, shown, over, hour_words, lint_words, form_words)
+    shown, around = MappingProxyType(words), (hour_words, lint_words, form_words, card_words)
+    return Language(tag, str(locale), locale.text_direction, shown, over, *around)
 
 
 @lru_cache(maxsize=4096)

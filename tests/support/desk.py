@@ -52,6 +52,8 @@ def web(world: World, now: str = NOON) -> Iterator[TestClient]:
     """The pages of this world at `now`, over https."""
     settings = world.service.settings.model_copy(update={"now": f"{at(now):%Y-%m-%dT%H:%M:%SZ}"})
     service = Service(settings, world.store)
+    # Read once for a world, and a world may have words of its own.
+    vars(service)["catalogue"] = world.service.catalogue
     parts = WebParts(
         maildir=world.service.maildir,
         is_ready=lambda: (True, ""),

@@ -500,6 +500,8 @@ def test_the_card_has_the_days_and_the_phone_and_nothing_about_the_treatment(wor
         register(browser)
         page = browser.get("/clients/1/card").text
     card = words(page[page.index("<article") : page.index("</article>")])
+    card, _, numbers = card.partition(" Words of these notes: ")
+    assert re.fullmatch(r"(\d+ v1( · )?){3}", numbers)
     assert card == (
         "Northgate We will write to you on Saturday 21 November 2026 Monday 23 November 2026 Monday 30 November 2026 "
         "Questions? Call 01632 960 001"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from service.domain.hours import WEEKDAYS, OpeningHours, parse_hours
@@ -15,8 +15,6 @@ from service.web.desk.visit import Visit
 from service.web.desk.words import moment, state_words
 
 _WEEKEND = 5
-_MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
-           "November", "December")  # fmt: skip
 
 
 class Line(NamedTuple):
@@ -71,8 +69,3 @@ def _closed(visit: Visit, at: datetime, hours: OpeningHours | None) -> str:
         return ""
     which = "the weekend number" if day.weekday() >= _WEEKEND else "the number for closed days"
     return f"{WEEKDAYS[day.weekday()]} is outside opening hours: the e-mail carries {which}."
-
-
-def long_words(day: date) -> tuple[str, str]:
-    """For a card to take home: ("Saturday", "21 November 2026")."""
-    return WEEKDAYS[day.weekday()], f"{day.day} {_MONTHS[day.month - 1]} {day.year}"

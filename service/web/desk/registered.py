@@ -5,10 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from markupsafe import Markup
-
 from service.actions import desk
-from service.actions.answer import TODAY, link_of, write_link
 from service.actions.register import plan_rows
 from service.domain.plain import reason
 from service.domain.reminder import OPEN, Reason, State
@@ -16,8 +13,7 @@ from service.domain.schedule import local_day
 from service.errors import BadInput, NotAllowed, NotFound
 from service.store import clients, hellos
 from service.web.desk.people import noted
-from service.web.desk.plan import long_words, stored_lines
-from service.web.desk.qr import picture
+from service.web.desk.plan import stored_lines
 from service.web.desk.registering import told
 from service.web.desk.visit import Answer, Go, Page, Route, Visit
 from service.web.desk.words import moment
@@ -28,8 +24,6 @@ WAIT = timedelta(minutes=3)
 QUICK = timedelta(seconds=60)
 #: Seconds: an e-mail that goes out, or a colleague, can end the undo before its time.
 _LOOK_AT_UNDO = 15
-#: What a client may take home: it will come, or has come.
-_COMES = (State.PLANNED, State.CLAIMED, State.SENDING, State.IN_DOUBT, State.SENT)
 _DONE = {
     "known": "This was saved already; nothing was added.",
     "address": "The address is changed, and a new hello is on its way.",
@@ -42,7 +36,7 @@ def _registered(visit: Visit) -> Answer:
 
 def _shown(visit: Visit, error: str = "") -> Answer:
     with visit.store.read() as connection:
-        client, treatment = _whose(connection, visit)
+        client, treatment = whose_treatment(connection, visit)
         rows = plan_rows(connection, treatment["id"])
         said = {**_hello(connection, visit, client), **_undo(visit, treatment, rows), "client": client}
     noted(visit, client["id"])
@@ -58,7 +52,7 @@ def _shown(visit: Visit, error: str = "") -> Answer:
     return Page("registered.html", said, 400 if error else 200)
 
 
-def _whose(connection: Any, visit: Visit) -> tuple[Any, Any]:
+def whose_treatment(connection: Any, visit: Visit) -> tuple[Any, Any]:
     """The client and the treatment the page is about: the one that is named, else the last one registered."""
     client = clients.get(connection, visit.clinic.id, visit.id("client_id"))
     mine = clients.list_treatments(connection, visit.clinic.id, client["id"])
@@ -80,7 +74,7 @@ def _undo(visit: Visit, treatment: Any, rows: list[Any]) -> dict[str, Any]:
 
 def _hello_part(visit: Visit) -> Answer:
     with visit.store.read() as connection:
-        client, treatment = _whose(connection, visit)
+        client, treatment = whose_treatment(connection, visit)
         rows = plan_rows(connection, treatment["id"])
         said = {**_hello(connection, visit, client), **_undo(visit, treatment, rows)}
     noted(visit, client["id"])
@@ -163,7 +157,7 @@ def _wrong(client: Any, row: Any) -> str:
 def _mend(visit: Visit) -> Answer:
     try:
         with visit.store.write() as connection:
-            _, treatment = _whose(connection, visit)
+            _, treatment = whose_treatment(connection, visit)
             desk.mend_address(connection, visit.clinic, visit.id("client_id"), visit.form["email"], visit.who)
     except BadInput as error:
         return _shown(visit, told(error))
@@ -190,28 +184,9 @@ def _mine(connection: Any, visit: Visit) -> Any:
     raise NotFound("There is no such treatment", field="treatment", next_step="See the client's page.")
 
 
-def _card(visit: Visit) -> Answer:
-    with visit.store.read() as connection:
-        client, treatment = _whose(connection, visit)
-        rows = plan_rows(connection, treatment["id"])
-    noted(visit, client["id"])
-    dates = [row["due_at"].astimezone(visit.clinic.zone) for row in rows if row["state"] in _COMES]
-    said = {"client": client, "treatment": treatment, "dates": [long_words(at.date()) for at in dates]}
-    return Page("card.html", {**said, "qr": _qr(visit, client)})
-
-
-def _qr(visit: Visit, client: Any) -> Markup | None:
-    """The client's own page as a picture to scan; None where no page can be reached from outside."""
-    if visit.service.settings.public_url is None:
-        return None
-    token = write_link(visit.service.signer, TODAY, link_of(client["id"], client["email"]))
-    return picture(f"{visit.service.settings.public_url.rstrip('/')}/t/{token}", "The way to your page")
-
-
 ROUTES = (
     Route("GET", "/clients/{client_id}/registered", _registered),
     Route("GET", "/clients/{client_id}/hello", _hello_part),
     Route("POST", "/clients/{client_id}/address", _mend),
     Route("POST", "/clients/{client_id}/undo", _take_back),
-    Route("GET", "/clients/{client_id}/card", _card),
 )
