@@ -66,7 +66,7 @@ class Delivery:
 
     async def _tick(self, clock: Clock) -> Counter[str]:
         now = clock()
-        counts = Counter(await self.store.in_thread(self.upkeep.run, now))
+        counts = await self.upkeep.keep_up(self.store, now)
         if not self.breaker.lets_pass(now):
             return counts
         waiting = await self.store.in_thread(outbox.due_ids, now, LISTED)

@@ -17,6 +17,7 @@ from service.domain.protocol import FollowUpProtocol
 from service.domain.schedule import catch_up
 from service.errors import BadConfiguration
 from service.store import clients, clinics, outbox, uploads
+from service.store.engine import Store
 from service.store.locking import lock_clients
 from service.store.owed import Owed, has_step, owed_catch_ups
 from service.store.rescue import holders, rescue
@@ -34,15 +35,28 @@ class Upkeep:
     doubt_cap: int
     lost_workers: Callable[[Sequence[str]], Sequence[str]]
 
+    async def keep_up(self, store: Store, now: datetime) -> Counter[str]:
+        """As `run`, in two transactions: who waits for a client must not hold that client's e-mails meanwhile."""
+        counts = await store.in_thread(self._end_late, now)
+        counts["catch_ups"] += await store.in_thread(self._make_up, now)
+        return counts
+
     def run(self, connection: sa.Connection, now: datetime) -> Counter[str]:
-        """One transaction. Returns rows by new state (`missed`, `in_doubt`, …) and `catch_ups` planned."""
+        """Where nobody else writes. Returns rows by new state (`missed`, `in_doubt`, …) and `catch_ups` planned."""
+        counts = self._end_late(connection, now)
+        counts["catch_ups"] += self._make_up(connection, now)
+        return counts
+
+    def _end_late(self, connection: sa.Connection, now: datetime) -> Counter[str]:
         counts: Counter[str] = Counter()
         lost = self.lost_workers(holders(connection))
         counts.update(rescue(connection, lost, self.doubt_cap, now))
         counts.update(outbox.expire(connection, now))
-        counts["catch_ups"] += self._catch_ups(connection, now)
-        uploads.forget_old(connection, now)
         return counts
+
+    def _make_up(self, connection: sa.Connection, now: datetime) -> int:
+        uploads.forget_old(connection, now)
+        return self._catch_ups(connection, now)
 
     def _catch_ups(self, connection: sa.Connection, now: datetime) -> int:
         found = owed_catch_ups(connection, now, OWED_WITHIN)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,7 @@ from service.actions.calls import Closing, close
 from service.actions.register import NewTreatment
 from service.actions.upkeep import Upkeep, WorkerLock, free_locks, is_held
 from service.domain.protocol import FollowUpProtocol
-from service.domain.reminder import State
+from service.domain.reminder import Reason, State
 from service.store import outbox
 from service.store.engine import Store
 from service.store.locking import lock_clients
@@ -290,3 +291,17 @@ def test_clients_are_untouched_by_a_round(world: World) -> None:
     run(world, "2026-11-25 08:30")
     with world.store.read() as connection:
         assert connection.execute(sa.select(clients)).all() == before
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_who_stops_while_a_round_makes_up_for_what_was_missed_is_not_held_up(world: World) -> None:
+    """The stop holds the client and wants the e-mails; a round that held those would wait for the client."""
+    client_id = world.client()
+    world.treat(client_id, "2026-11-20")
+    with ThreadPoolExecutor(1) as other:
+        with world.store.write() as connection:
+            lock_clients(connection, [client_id])
+            round_ = other.submit(lambda: asyncio.run(upkeep(world).keep_up(world.store, at("2026-11-25 08:30"))))
+            wait_until_somebody_waits(connection)
+            outbox.end_open(connection, emails.c.client_id == client_id, Reason.STOPPED, at("2026-11-25 08:30"))
+        assert round_.result(60)["missed"] == 2
