@@ -11,6 +11,7 @@ from service.actions.revise import Who
 from service.actions.sign_in import make_link
 from service.actions.staffing import check_role
 from service.actions.words import import_shipped
+from service.domain.closed_days import parse_closed_days, written
 from service.domain.hours import parse_hours
 from service.domain.persons import clean_language, clean_line, clean_phone, fold_address
 from service.domain.schedule import read_zone
@@ -70,6 +71,7 @@ FIELDS: Mapping[str, Callable[[str], str | int | None]] = {
     "daily_cap": _cap,
     "check_in": _switch("check_in"),
     "asks_code": _switch("asks_code"),
+    "closed_days": lambda raw: written(parse_closed_days(raw)),
 }
 
 

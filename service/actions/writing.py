@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 from service.actions.answer import STOP_MAILTO, link_of, links_in, write_links
 from service.domain.contact import Withheld
-from service.domain.hours import parse_hours
 from service.domain.letter import Letter, LetterKind, Sender, facts
 from service.domain.own_steps import as_planned
 from service.domain.persons import greeting_name
@@ -229,12 +228,11 @@ def _written(row: ClaimedEmail, words: Words, head: Head, made: tuple[bytes, str
 
 def sender(clinic: Clinic, on: date) -> Sender:
     """The clinic's side of a letter dated `on`. Hours are left out when the clinic has set none."""
-    hours = parse_hours(clinic.hours) if clinic.hours else None
     return Sender(
         sender_name=clinic.sender_name or clinic.name,
         phone=clinic.phone,
-        hours=str(hours) if hours else "",
-        closed_on=None if hours is None or hours.is_open_on(on) else on,
+        hours=str(clinic.opening or ""),
+        closed_on=on if clinic.is_closed_on(on) else None,
         emergency_number=clinic.emergency_number,
         urgent_line_name=clinic.urgent_line_name,
         urgent_line_number=clinic.urgent_line_number,

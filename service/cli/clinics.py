@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from service.cli.clinic_fields import CLINIC_OPTIONS, clinic_options, given_fields
 from service.cli.links import show_link, welcome_link
 from service.cli.options import (
     ID,
@@ -27,31 +27,6 @@ from service.domain.plain import local, words
 if TYPE_CHECKING:
     from service.cli.options import Desk
     from service.store.clinics import Clinic
-
-CLINIC_OPTIONS = {
-    "timezone": "IANA name, like Europe/London.",
-    "phone": "Where clients call.",
-    "hours": "Like 'mon-fri 09:00-18:00; sat 10:00-14:00'.",
-    "emergency-number": "Like 999 or 911; never guessed.",
-    "urgent-line-name": "Like 'NHS 111', or 'your doctor or urgent care'.",
-    "urgent-line-number": "May be left out.",
-    "reply-to": "A mailbox somebody reads.",
-    "sender-name": "Discreet: must not name the treatment.",
-    "from-address": "Default: the reply address.",
-    "send-at": "Local hour to write at; default 10:00.",
-    "language": "Default: en.",
-}
-
-
-def clinic_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    for name, sentence in reversed(CLINIC_OPTIONS.items()):
-        command = click.option(f"--{name}", help=sentence)(command)
-    return command
-
-
-def given_fields(options: dict[str, Any]) -> dict[str, str]:
-    """The clinic's fields that were given as options."""
-    return {name: options[name] for name in (key.replace("-", "_") for key in CLINIC_OPTIONS) if options[name]}
 
 
 @click.group("clinic", epilog=example("aftercare clinic show", "aftercare clinic set phone='01632 960 001'"))
@@ -102,13 +77,18 @@ def list_clinics(json_: bool) -> None:
 
 
 @clinic_command.command("set", epilog=example("aftercare clinic set phone='01632 960 001' send_at=18:15"))
-@click.argument("pairs", nargs=-1, required=True, metavar="KEY=VALUE…")
+@click.argument("pairs", nargs=-1, metavar="KEY=VALUE…")
+@click.option("--closed-days", help=f"{CLINIC_OPTIONS['closed-days']} Replaces the dates before; '' for none.")
 @desk_options
-def set_clinic(json_: bool, now: str | None, clinic_id: int | None, pairs: tuple[str, ...]) -> None:
+def set_clinic(
+    json_: bool, now: str | None, clinic_id: int | None, pairs: tuple[str, ...], closed_days: str | None
+) -> None:
     """Change fields of the clinic; what is planned keeps its hour."""
     from service.actions import clinic_setup
 
-    given = read_pairs(pairs)
+    given = read_pairs(pairs if closed_days is None else (*pairs, f"closed_days={closed_days}"))
+    if not given:
+        raise click.UsageError("Missing argument 'KEY=VALUE…'.")
     with writing(clinic_id, now) as (desk, connection):
         clinic = clinic_setup.change_clinic(connection, desk.clinic, given, desk.who)
     _show(clinic, json_)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from service.cli.clinics import clinic_options, given_fields
+from service.cli.clinic_fields import clinic_options, given_fields
 from service.cli.links import show_link, welcome_link
 from service.cli.options import actor, json_option, now_option, service_for, settings_for
 from service.cli.output import example, print_document, print_lines, print_table, say

@@ -6,12 +6,14 @@ import contextlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime, time
+from datetime import date, datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
+from service.domain.closed_days import is_closed, parse_closed_days
+from service.domain.hours import OpeningHours, parse_hours
 from service.domain.own_steps import OwnStep
 from service.domain.schedule import ClinicTime
 from service.errors import BadConfiguration, BadInput, NotFound
@@ -44,6 +46,7 @@ class Clinic:
     created_at: datetime
     asks_code: bool = False
     own_steps: tuple[OwnStep, ...] = ()
+    closed_days: str = ""
 
     @property
     def zone(self) -> ZoneInfo:
@@ -61,6 +64,22 @@ class Clinic:
         except ValueError as error:
             raise _unusable(self.id, "send_at", "hour of sending is not a time") from error
         return ClinicTime(self.zone, send_at, self.own_steps)
+
+    @property
+    def opening(self) -> OpeningHours | None:
+        """The weekly hours; None where nobody has said them."""
+        return parse_hours(self.hours) if self.hours else None
+
+    def is_closed_on(self, day: date) -> bool:
+        """Whether it is known that nobody is there on that local date."""
+        opening = self.opening
+        never = opening is not None and not opening.is_open_on(day)
+        return never or is_closed(parse_closed_days(self.closed_days), day)
+
+    def is_closed_at(self, at: datetime) -> bool:
+        """Whether it is known that nobody is there at that instant."""
+        opening, local = self.opening, at.astimezone(self.zone)
+        return self.is_closed_on(local.date()) or (opening is not None and not opening.is_open_at(local))
 
     @property
     def missing(self) -> tuple[str, ...]:

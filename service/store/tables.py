@@ -83,6 +83,8 @@ clinics = sa.Table(
     sa.Column("check_in", sa.Boolean, nullable=False, server_default=sa.text("(TRUE)")),
     # Staff of this clinic sign in with a second factor.
     sa.Column("asks_code", sa.Boolean, nullable=False, server_default=sa.text("(FALSE)")),
+    # Dates beside the weekly hours; as domain/closed_days.py writes them.
+    sa.Column("closed_days", sa.Text, nullable=False, server_default=""),
     sa.Column("created_at", Instant, nullable=False),
 )
 

@@ -81,7 +81,7 @@ class Voice:
     def advice(self, level: Level, now: datetime) -> Advice:
         """What to do, for an answer of that level at `now`. Out of hours the urgent line comes before the clinic."""
         sentences = self._speech.words.outcomes[level]
-        closed = level is Level.TODAY and self._is_closed(now)
+        closed = level is Level.TODAY and self._clinic.is_closed_at(now)
         if closed:
             sentences = (self._speech.form["closed_now"], *sentences)
         kind = _CARDS.get(level, "normal")
@@ -89,10 +89,6 @@ class Voice:
         # The number of a heading is the button below.
         heading, rest = self.say(sentences, links=False)[0], self.say(sentences)[1:]
         return Advice(kind, word, heading, rest, self._calls(level, closed=closed))
-
-    def _is_closed(self, now: datetime) -> bool:
-        clinic = self._clinic
-        return bool(clinic.hours) and not parse_hours(clinic.hours).is_open_at(now.astimezone(clinic.zone))
 
     def _calls(self, level: Level, *, closed: bool) -> tuple[Number, ...]:
         clinic = self._clinic

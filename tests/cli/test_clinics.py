@@ -196,3 +196,19 @@ def test_one_address_is_one_staff_member_in_whatever_case(cli: CommandLine) -> N
     cli.document("staff", "add", "--email", "lee@example.com", "--name", "Dr Lee", "--role", "owner")
     refused = cli.refusal("staff", "add", "--email", "Lee@Example.com", "--name", "Lee", "--role", "ops")
     assert (refused["status"], refused["field"]) == (2, "email")
+
+
+def test_closed_days_are_set_by_an_option_and_taken_back(either: CommandLine) -> None:
+    shown = either.document(
+        "clinic", "set", "--closed-days", "2027-01-01 2026-12-25..2026-12-26", "phone=01632 960 007"
+    )
+    assert shown["closed_days"] == "2026-12-25..2026-12-26\n2027-01-01"
+    assert shown["phone"] == "01632 960 007"
+    assert either.document("clinic", "show")["closed_days"] == shown["closed_days"]
+    refused = either.refusal("clinic", "set", "--closed-days", "2026-12-26..2026-12-25")
+    assert (refused["field"], refused["status"]) == ("closed_days", 2)
+    assert either.document("clinic", "set", "--closed-days", "")["closed_days"] == ""
+
+
+def test_setting_nothing_is_refused(cli: CommandLine) -> None:
+    assert cli("clinic", "set").status == 2

@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from httpx2 import Response
 from starlette.testclient import TestClient
 
-from service.actions import revise
+from service.actions import clinic_setup, revise
 from service.actions.answer import CHECK_IN, STOP, TODAY, link_of, write_link
 from service.actions.shelf import Shelf
 from service.domain.triage import check_in_of
@@ -231,6 +231,15 @@ def test_redness_on_day_3_is_a_call_today_said_at_once(phone: Phone) -> None:
     assert "closed now" not in page.words
     assert phone.kept()[0][1] == "T"
     assert phone.red_calls() == [("red_answer", "T")]
+
+
+def test_on_a_closed_day_the_urgent_line_comes_first_too(small: Phone) -> None:
+    with small.world.store.write() as connection:
+        given = {"closed_days": small.now[:10]}
+        clinic_setup.change_clinic(connection, small.world.clinic, given, small.world.who("2026-11-20 09:00"))
+    page = small.fill(q3="fading")
+    assert page.heading == "Urgent: We are closed now. Call NHS 111 on 111."
+    assert page.links[:2] == ["tel:111", "tel:01632960001"]
 
 
 def test_at_night_the_urgent_line_comes_before_anything_else(small: Phone) -> None:

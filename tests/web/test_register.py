@@ -70,6 +70,17 @@ def counted(world: World) -> int:
         return int(connection.execute(sa.select(sa.func.count()).select_from(people)).scalar_one())
 
 
+def test_a_day_marked_as_closed_is_told_in_the_plan(world: World) -> None:
+    with world.store.write() as connection:
+        given = {"closed_days": "2026-11-23"}
+        clinic_setup.change_clinic(connection, world.clinic, given, world.who(FRIDAY))
+    with signed_in(world, now=FRIDAY) as browser:
+        nonce = hidden(browser.get("/clients/new").text, "nonce")
+        page = browser.post("/clients/new", {**KARIM, "nonce": nonce, "step": "plan"}).text
+    assert "Monday is outside opening hours: the e-mail carries the number for closed days." in page
+    assert page.count("outside opening hours") == 1
+
+
 def test_the_plan_is_shown_before_anything_is_saved_and_read_back_after(world: World) -> None:
     closed_at_weekends(world)
     with signed_in(world, now=FRIDAY) as browser:

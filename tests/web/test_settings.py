@@ -196,6 +196,21 @@ def shown_again(page: str) -> dict[str, str]:
     }
 
 
+def test_closed_days_are_kept_line_by_line_and_a_wrong_one_is_told_beside_its_field(world: World) -> None:
+    with signed_in(world, Role.OWNER) as owner:
+        owner.get("/settings/clinic")
+        sent = form(world, closed_days="2027-01-01\r\n2026-12-25..2026-12-26")
+        assert "is saved" in owner.after(owner.post("/settings/clinic", sent))
+        assert stored(world).closed_days == "2026-12-25..2026-12-26\n2027-01-01"
+        assert "2026-12-25..2026-12-26\n2027-01-01</textarea>" in owner.get("/settings/clinic").text
+        wrong = owner.post("/settings/clinic", form(world, closed_days="2026-12-25\n25-26 Dec"))
+        assert wrong.status_code == 400
+        assert 'id="closed_days-error"' in wrong.text
+        assert "Closed days: '25-26' is not a date. Write 2026-12-25" in words(wrong.text)
+        assert "2026-12-25\n25-26 Dec</textarea>" in wrong.text
+    assert stored(world).closed_days == "2026-12-25..2026-12-26\n2027-01-01"
+
+
 def test_everything_that_is_wrong_is_said_at_once_beside_its_field_and_what_was_typed_stays(world: World) -> None:
     before = stored(world)
     wrong = {

@@ -6,11 +6,10 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from service.domain.hours import WEEKDAYS, OpeningHours, parse_hours
+from service.domain.hours import WEEKDAYS
 from service.domain.plain import reason
 from service.domain.reminder import Reason, State
 from service.domain.schedule import Entry, local_day
-from service.errors import BadInput
 from service.web.desk.visit import Visit
 from service.web.desk.words import moment, state_words
 
@@ -29,29 +28,19 @@ class Line(NamedTuple):
 
 def foreseen_lines(visit: Visit, steps: Iterable[Entry], *, call: bool = False) -> list[Line]:
     """What is not saved yet. call: somebody is to phone about what comes too late."""
-    hours = opening_hours(visit)
-    return [_line(visit, (one.day, one.due_at, one.useful_until, one.state, one.reason), hours, call) for one in steps]
+    return [_line(visit, (one.day, one.due_at, one.useful_until, one.state, one.reason), call) for one in steps]
 
 
 def stored_lines(visit: Visit, rows: Iterable[Any]) -> list[Line]:
     """Read back from the rows."""
-    hours = opening_hours(visit)
     names = ("day", "due_at", "useful_until", "state", "reason")
-    return [_line(visit, tuple(row[name] for name in names), hours, False) for row in rows]
+    return [_line(visit, tuple(row[name] for name in names), False) for row in rows]
 
 
-def opening_hours(visit: Visit) -> OpeningHours | None:
-    """None where nobody has said when the clinic is open."""
-    try:
-        return parse_hours(visit.clinic.hours)
-    except BadInput:
-        return None
-
-
-def _line(visit: Visit, step: tuple[Any, ...], hours: OpeningHours | None, call: bool) -> Line:
+def _line(visit: Visit, step: tuple[Any, ...], call: bool) -> Line:
     day, due_at, useful_until, state, why = step
     if state == State.PLANNED:
-        note = _closed(visit, max(due_at, visit.now), hours)
+        note = _closed(visit, max(due_at, visit.now))
         if due_at <= visit.now:
             note = f"It comes late, and is still right until {moment(visit, useful_until)}. {note}".strip()
             return Line(day, due_at, "goes out now", "wait", note)
@@ -62,10 +51,10 @@ def _line(visit: Visit, step: tuple[Any, ...], hours: OpeningHours | None, call:
     return Line(day, due_at, words, kind, f"{reason(why).capitalize()}." if why else "")
 
 
-def _closed(visit: Visit, at: datetime, hours: OpeningHours | None) -> str:
+def _closed(visit: Visit, at: datetime) -> str:
     """What an e-mail does on a day on which nobody is there."""
     day = local_day(at, visit.clinic.zone)
-    if hours is None or hours.is_open_on(day):
+    if not visit.clinic.is_closed_on(day):
         return ""
     which = "the weekend number" if day.weekday() >= _WEEKEND else "the number for closed days"
     return f"{WEEKDAYS[day.weekday()]} is outside opening hours: the e-mail carries {which}."

@@ -23,7 +23,7 @@ _DONE = {"clinic": "The clinic's data is saved. E-mails that are planned already
 
 
 class Asked(NamedTuple):
-    """A field of the clinic's form. kind: of input; "tick" for yes or no."""
+    """A field of the clinic's form. kind: of input; "tick" for yes or no, "lines" for several."""
 
     label: str
     hint: str = ""
@@ -41,6 +41,11 @@ CLINIC_FORM: Mapping[str, Mapping[str, Asked]] = {
     "How clients reach you": {
         "phone": Asked("Phone", "The number in every e-mail.", "tel"),
         "hours": Asked("Opening hours", "Like mon-fri 09:00-18:00; sat 10:00-14:00"),
+        "closed_days": Asked(
+            "Closed days",
+            "One a line: 2026-12-25, or from and to: 2026-12-24..2027-01-01. E-mails of these days say it.",
+            "lines",
+        ),
         "reply_to": Asked("Address for answers", "A mailbox that somebody reads.", "email"),
         "from_address": Asked("Address of the sender", "Empty: the address for answers.", "email"),
     },

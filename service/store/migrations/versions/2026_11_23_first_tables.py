@@ -78,6 +78,7 @@ def upgrade() -> None:
         sa.Column("own_steps", sa.Text(), server_default="[]", nullable=False),
         sa.Column("check_in", sa.Boolean(), server_default=sa.text("(TRUE)"), nullable=False),
         sa.Column("asks_code", sa.Boolean(), server_default=sa.text("(FALSE)"), nullable=False),
+        sa.Column("closed_days", sa.Text(), server_default="", nullable=False),
         sa.Column("created_at", Instant(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_clinics")),
     )
