@@ -177,9 +177,9 @@ class Faulty:
             self._faults -= 1
             raise KeyError("Sam Reed")
 
-    async def tick(self, clock: Clock) -> Counter[str]:
+    async def round(self, clock: Clock) -> Counter[str]:
         self._fail()
-        return Counter(await self._part.tick(clock))
+        return Counter(await self._part.round(clock))
 
     async def after_round(self, *given: Any, **more: Any) -> None:
         self._fail()
@@ -222,7 +222,7 @@ def test_a_fault_of_ours_fails_its_round_is_told_at_once_and_the_worker_goes_on(
 
 
 class Slow:
-    """In the place of a delivery: a tick waits for the database, or for the relay, until it is let go."""
+    """In the place of a delivery: a round waits for the database, or for the relay, until it is let go."""
 
     def __init__(self, delivery: Any, store: Store | None) -> None:
         self.breaker = delivery.breaker
@@ -233,7 +233,7 @@ class Slow:
         self.waiting.set()
         self.go_on.wait()
 
-    async def tick(self, _: Clock) -> Counter[str]:
+    async def round(self, _: Clock) -> Counter[str]:
         await (self._store.in_thread(self._wait) if self._store else asyncio.to_thread(self._wait))
         return Counter()
 

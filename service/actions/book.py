@@ -41,7 +41,8 @@ QUIET_ROUNDS = 20
 class Rules:
     """How this worker delivers. connections: conversations at once. lease_seconds: longer than a conversation.
 
-    per_minute: mails in any minute over all workers, None without a limit.
+    per_minute: mails in any minute over all workers, None without a limit. patience: seconds without any movement after
+    which a round no longer waits for what is being said.
     """
 
     worker: str
@@ -49,6 +50,7 @@ class Rules:
     lease_seconds: int = 1200
     connections: int = 4
     per_minute: int | None = None
+    patience: float = 10.0
 
 
 #: What a database, its driver or JSON say of a value that they do not take.

@@ -10,45 +10,31 @@ The guarantee, in four lines:
 from __future__ import annotations
 
 import asyncio
-import secrets
-from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
 
-import sqlalchemy as sa
-import structlog
-
-from service.actions.book import Answer, Book, Rules
+from service.actions.book import Rules
 from service.actions.lockout import Lockout
-from service.actions.outcomes import broken_outcome, given_back, heard_outcome, withheld_outcome
 from service.actions.prepare import Preparer
+from service.actions.sending import Sending
 from service.actions.upkeep import Upkeep
-from service.actions.writing import Written
 from service.clock import Clock
 from service.domain.breaker import Breaker
-from service.domain.contact import Withheld
-from service.domain.reminder import Reason
-from service.domain.replies import Heard, Verdict, classify
-from service.errors import AftercareError
-from service.mail.relay import Conversation, NotOpened, Parcel, RelayAddress
+from service.mail.relay import RelayAddress
 from service.store import outbox
 from service.store.engine import Store
-from service.store.outbox import ClaimedEmail, Lease
-from service.store.pace import room
 
-log = structlog.get_logger()
-#: Rows held at once by a worker, and the most that one look at the outbox lists.
-BATCH = 200
+#: The most that one look at the outbox lists.
 LISTED = 5000
-#: Seconds until a minute that is used up is looked at again.
-PACE_WAIT = 1.0
+#: Seconds until a minute that is used up is looked at again, and until it is asked whether a round still moves.
+PACE_WAIT = LOOK_AGAIN = 1.0
 Route = Callable[[str], RelayAddress]
 
 
 @dataclass
 class Delivery:
-    """A worker's delivery over many ticks. route: which relay takes an address; the breaker stays."""
+    """A worker's delivery over many rounds. route: which relay takes an address; the breaker stays."""
 
     store: Store
     preparer: Preparer
@@ -58,21 +44,26 @@ class Delivery:
     lockout: Lockout
     breaker: Breaker = field(default_factory=Breaker)
     stopping: bool = False
+    _under_way: dict[asyncio.Task[Counter[str]], Sending] = field(default_factory=dict)
 
     async def tick(self, clock: Clock) -> Counter[str]:
-        """One round at `clock`. Returns rows by what became of them, and `claimed`."""
+        """One round at `clock`, to its end. Returns rows by what became of them, and `claimed`."""
         async with self.lockout.shared(self):
-            return await self._tick(clock)
+            counts = await self._begin(clock)
+            await self.settle()
+            return self._ended(counts)
 
-    async def _tick(self, clock: Clock) -> Counter[str]:
-        now = clock()
-        counts = await self.upkeep.keep_up(self.store, now)
-        if not self.breaker.lets_pass(now):
-            return counts
-        waiting = await self.store.in_thread(outbox.due_ids, now, LISTED)
-        if waiting and not self.stopping:
-            counts.update(await _Round(self, clock, waiting).run())
-        return counts
+    async def round(self, clock: Clock) -> Counter[str]:
+        """As `tick`, but lines that a relay keeps waiting go on beside the next round, which has the others.
+
+        `settle` or `cut` comes after the last.
+        """
+        async with self.lockout.shared(self):
+            counts = await self._begin(clock)
+            while any(not sending.is_slow() for sending in self._under_way.values()):
+                await asyncio.wait(self._under_way, timeout=LOOK_AGAIN, return_when=asyncio.FIRST_COMPLETED)
+                self._ended(counts)
+            return self._ended(counts)
 
     async def until_idle(self, clock: Clock) -> Counter[str]:
         """Ticks until nothing is claimable at `clock`; never waits for not_before or for another worker's lease."""
@@ -87,164 +78,38 @@ class Delivery:
                 await asyncio.sleep(PACE_WAIT)
         return total
 
-
-class _Round:
-    """The sending part of one tick: N conversations that draw on one list of due ids."""
-
-    def __init__(self, delivery: Delivery, clock: Clock, waiting: Sequence[int]) -> None:
-        self._it = delivery
-        self._clock = clock
-        self._waiting = deque(waiting)
-        self._held: deque[ClaimedEmail] = deque()
-        self._claiming: asyncio.Task[None] | None = None
-        self._book = Book(delivery.store, clock, delivery.rules)
-        self._worker = delivery.rules.worker
-        self._opening = asyncio.Lock()
-        self._marked: dict[int, datetime] = {}
-        self._claimed = self._paced = 0
-        self._trouble: AftercareError | None = None
-
-    async def run(self) -> Counter[str]:
-        # While the breaker is open this is a probe: one line, until the relay has taken something.
-        lines = 1 if self._it.breaker.is_open else min(self._it.rules.connections, len(self._waiting))
-        async with self._book:
-            try:
-                # Each line ends by itself: one that fails must not cut off what the others are saying.
-                ended = await asyncio.gather(*(self._line() for _ in range(lines)), return_exceptions=True)
-            finally:
-                await self._give_back()
-        for trouble in (*ended, self._trouble):
-            if trouble is not None:
-                raise trouble
-        return self._book.counts + Counter(claimed=self._claimed, paced=self._paced)
-
-    async def _give_back(self) -> None:
-        """What was claimed and not begun goes back as it was, also when the round is cut."""
-        if self._claiming:
-            await asyncio.wait({self._claiming})
-        for row in self._held:
-            self._book.put(given_back(row, self._worker, self._clock(), Reason.RELAY_TROUBLE))
-
-    def _goes_on(self) -> bool:
-        return not self._it.stopping and self._it.breaker.lets_pass(self._clock())
-
-    async def _line(self) -> None:
-        """One place at the relay: row after row over kept-open conversations, until there is none or trouble."""
-        open_to: dict[RelayAddress, Conversation] = {}
+    async def settle(self) -> None:
+        """Wait until all that is being said has ended. Who is cancelled while waiting breaks it off."""
         try:
-            while self._goes_on() and (row := await self._next()) is not None:
-                await self._deliver_one(row, open_to)
-        finally:
-            for conversation in open_to.values():
-                await conversation.close()
-
-    async def _next(self) -> ClaimedEmail | None:
-        """The next row this worker holds; the next batch is claimed while half of this one is still to go."""
-        while True:
-            if len(self._held) <= BATCH // 2 and self._waiting and self._claiming is None:
-                self._claiming = asyncio.create_task(self._claim())
-            if self._held:
-                return self._held.popleft()
-            if self._claiming is None:
-                return None
-            await asyncio.shield(self._claiming)
-
-    async def _claim(self) -> None:
-        try:
-            ids = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
-            rules = self._it.rules
-            lease = Lease(rules.worker, secrets.token_hex(8), rules.lease_seconds)
-            rows = await self._it.store.in_brief(self._claim_some, ids, lease)
-            self._held.extend(rows)
-            self._claimed += len(rows)
-        except AftercareError as trouble:
-            self._trouble = trouble  # told when what is held has been sent
-            self._waiting.clear()
-        finally:
-            self._claiming = None
-
-    def _claim_some(self, connection: sa.Connection, ids: list[int], lease: Lease) -> list[ClaimedEmail]:
-        """As many as the relay's limit a minute has room for; the others wait for a later round."""
-        limit = self._it.rules.per_minute
-        allowed = room(connection, limit) if limit else len(ids)
-        if allowed < len(ids):
-            self._paced += len(ids) - allowed + len(self._waiting)
-            self._waiting.clear()
-        return self._it.preparer.claim(connection, ids[:allowed], lease, self._clock())
-
-    async def _deliver_one(self, row: ClaimedEmail, open_to: dict[RelayAddress, Conversation]) -> None:
-        """Write it, say it, record it. One row's failure ends here, is recorded, and the batch goes on."""
-        try:
-            await self._attempt(row, open_to)
+            if self._under_way:
+                await asyncio.wait(self._under_way)
         except asyncio.CancelledError:
-            if row.id not in self._marked:
-                self._book.put(given_back(row, self._worker, self._clock(), Reason.RELAY_TROUBLE))
+            await self.cut()
             raise
-        except Exception:  # a bug met by one e-mail must not stop the others: it is put aside and a person looks
-            log.exception("an e-mail could not be delivered", email=row.id)
-            at = (self._worker, self._clock(), self._marked.get(row.id))
-            self._book.put(broken_outcome(row, at, self._it.rules.doubt_cap))
-            for address in list(open_to):
-                await open_to.pop(address).close()
 
-    async def _attempt(self, row: ClaimedEmail, open_to: dict[RelayAddress, Conversation]) -> None:
-        written = self._it.preparer.write(row, self._clock())
-        if isinstance(written, Withheld):
-            self._book.put(withheld_outcome(row, written, self._worker, self._clock(), spoke=False))
-            return
-        address = self._it.route(row.address)
-        conversation = open_to.get(address) or await self._open(address)
-        if conversation is None:
-            self._book.put(given_back(row, self._worker, self._clock(), Reason.RELAY_TROUBLE))
-            return
-        open_to[address] = conversation
-        await self._converse(conversation, written)
-        if not conversation.usable:
-            await open_to.pop(address).close()
+    async def cut(self) -> None:
+        """Break off what is being said: what is not marked goes back as it was, what is marked is in doubt."""
+        for task in self._under_way:
+            task.cancel()
+        await asyncio.gather(*self._under_way, return_exceptions=True)
+        self._under_way.clear()
 
-    async def _open(self, address: RelayAddress) -> Conversation | None:
-        """A new conversation, or None when the line is stopped. One at a time: a wrong password is tried once."""
-        async with self._opening:
-            if not self._goes_on():
-                return None
-            try:
-                return await Conversation.open(address)
-            except NotOpened as trouble:
-                self._learn(trouble.heard)
-                return None
+    async def _begin(self, clock: Clock) -> Counter[str]:
+        """Upkeep, then the sending of what is due, begun over the lines that are free."""
+        now = clock()
+        counts = await self.upkeep.keep_up(self.store, now)
+        free = self.rules.connections - sum(sending.busy for sending in self._under_way.values())
+        if free < 1 or self.stopping or not self.breaker.lets_pass(now):
+            return counts
+        waiting = await self.store.in_thread(outbox.due_ids, now, LISTED)
+        if waiting and not self.stopping:
+            sending = Sending(self, clock, waiting, free)
+            self._under_way[asyncio.create_task(sending.run())] = sending
+        return counts
 
-    async def _converse(self, conversation: Conversation, written: Written) -> None:
-        answer: Answer | None = None
-
-        async def mark() -> bool:
-            nonlocal answer
-            answer = await self._book.mark(written)
-            if answer is Answer.MARKED:
-                self._marked[row.id] = self._clock()
-            return answer is Answer.MARKED
-
-        row, worker = written.row, self._worker
-        parcel = Parcel(written.mail_from, row.address, written.message, stuffed=True)  # compose's gate has read it
-        heard = await conversation.send(parcel, mark)
-        if answer is Answer.WITHHELD:
-            return  # the book has written why
-        if answer is Answer.REFUSED:
-            raise RuntimeError("the database refuses its mark")
-        if answer is Answer.NOT_WRITTEN:
-            self._book.put(given_back(row, worker, self._clock(), Reason.RELAY_TROUBLE))
-            return
-        verdict = self._learn(heard)
-        at = (worker, self._clock(), self._marked.get(row.id))
-        outcome = heard_outcome(row, heard, verdict, at, self._it.rules.doubt_cap)
-        self._book.put(outcome, row.treatment_id, self._it.preparer.covers(row))
-
-    def _learn(self, heard: Heard) -> Verdict:
-        verdict = classify(heard)
-        before = self._it.breaker
-        words = f"{heard.stage}: {heard.code or ''} {heard.text or heard.failure}".strip()
-        self._it.breaker = before.after(verdict, heard.stage, self._clock(), words)
-        if self._it.breaker.is_open and not before.is_open:
-            log.error("the line to the relay is stopped", cause=words, retry_at=str(self._it.breaker.retry_at))
-        if before.is_open and not self._it.breaker.is_open:
-            log.info("the line to the relay works again")
-        return verdict
+    def _ended(self, counts: Counter[str]) -> Counter[str]:
+        """Add what the sendings that have ended counted. Raises what was in the way of one."""
+        for task in [task for task in self._under_way if task.done()]:
+            del self._under_way[task]
+            counts.update(task.result())
+        return counts

@@ -71,15 +71,19 @@ class Rounds:
 
     async def run(self) -> None:
         """A round at once, then one for every ring; while there is more to send than one round lists, no waiting."""
-        while not self.bell.stopped.is_set():
-            self.bell.rung.clear()
-            self.pulse.begin()
-            more = await self._round()
-            self.pulse.end()
-            if not more:
-                # The scheduler rings by the wall clock: one that is set back must not silence the bell for hours.
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self.bell.rung.wait(), self.service.settings.tick_seconds + 1)
+        try:
+            while not self.bell.stopped.is_set():
+                self.bell.rung.clear()
+                self.pulse.begin()
+                more = await self._round()
+                self.pulse.end()
+                if not more:
+                    # The scheduler rings by the wall clock: one that is set back must not silence the bell for hours.
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self.bell.rung.wait(), self.service.settings.tick_seconds + 1)
+            await self.delivery.settle()
+        finally:
+            await self.delivery.cut()
 
     async def _round(self) -> bool:
         """One round, told to the bell and to the watch. Whether there is more to send at once."""
@@ -90,7 +94,7 @@ class Rounds:
                 clock = await asyncio.to_thread(self.service.clock)
             began = clock()
             _believe(self.brake, self.service, clock)
-            counts = await self.delivery.tick(clock)
+            counts = await self.delivery.round(clock)
         except AftercareError as error:
             trouble, urgent = error.message, error.field == "clock"
             log.error("a round failed", problem=error.message, next_step=error.next_step)

@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
 
-from service.actions.deliver import BATCH, LISTED
+from service.actions.deliver import LISTED
 from service.actions.prepare import Preparer
+from service.actions.sending import BATCH
 from service.actions.shelf import Shelf
 from service.actions.upkeep import Upkeep
 from service.actions.writing import Writer

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from service.actions import deliver
+from service.actions import sending
 from service.actions.prepare import Preparer
 from service.clock import stopped_at
 from service.domain.reminder import Reason, State
@@ -88,7 +88,7 @@ class FailingPreparer(Preparer):
 
 
 def test_a_claim_that_fails_forgets_no_reply_and_holds_no_row(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deliver, "BATCH", 8)
+    monkeypatch.setattr(sending, "BATCH", 8)
     planned(world, 16)
     with ScriptedRelay(when("dot", Delay(0.3))) as relay:
         delivery = world.delivery(relay)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from service.actions.deliver import BATCH
+from service.actions.sending import BATCH
 from service.domain.reminder import Reason
 from service.store.tables import attempts, emails
 from tests.faults.judging import Case, Tally

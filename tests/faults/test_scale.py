@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from service.actions.deliver import BATCH
+from service.actions.sending import BATCH
 from service.store.tables import emails
 from tests.faults.judging import Case, Tally
 from tests.support.processes import relay_process, wait_for
