@@ -25,6 +25,8 @@ from service.store.rescue import holders, rescue
 log = structlog.get_logger()
 #: No protocol plans a catch-up later than this after a missed step.
 OWED_WITHIN = timedelta(days=21)
+#: So many e-mails or clients share a commit: some tenths of a second.
+AT_ONCE = 500
 
 
 @dataclass(frozen=True)
@@ -36,34 +38,40 @@ class Upkeep:
     lost_workers: Callable[[Sequence[str]], Sequence[str]]
 
     async def keep_up(self, store: Store, now: datetime) -> Counter[str]:
-        """As `run`, in two transactions: who waits for a client must not hold that client's e-mails meanwhile."""
-        counts = await store.in_thread(self._end_late, now)
-        counts["catch_ups"] += await store.in_thread(self._make_up, now)
+        """As `run`, in many transactions: who waits for a client must not hold that client's e-mails meanwhile, and
+        what an outage has left behind must not keep everybody else waiting for one long commit.
+        """
+        counts = await store.in_thread(self._free, now)
+        ended = AT_ONCE
+        while ended >= AT_ONCE:
+            some = await store.in_thread(outbox.expire, now, AT_ONCE)
+            ended = sum(some.values())
+            counts.update(some)
+        for some_clients in _batches(await store.in_thread(self._owing, now)):
+            counts["catch_ups"] += await store.in_thread(self._catch_ups, some_clients, now)
         return counts
 
     def run(self, connection: sa.Connection, now: datetime) -> Counter[str]:
         """Where nobody else writes. Returns rows by new state (`missed`, `in_doubt`, …) and `catch_ups` planned."""
-        counts = self._end_late(connection, now)
-        counts["catch_ups"] += self._make_up(connection, now)
-        return counts
-
-    def _end_late(self, connection: sa.Connection, now: datetime) -> Counter[str]:
-        counts: Counter[str] = Counter()
-        lost = self.lost_workers(holders(connection))
-        counts.update(rescue(connection, lost, self.doubt_cap, now))
+        counts = self._free(connection, now)
         counts.update(outbox.expire(connection, now))
+        for some_clients in _batches(self._owing(connection, now)):
+            counts["catch_ups"] += self._catch_ups(connection, some_clients, now)
         return counts
 
-    def _make_up(self, connection: sa.Connection, now: datetime) -> int:
-        uploads.forget_old(connection, now)
-        return self._catch_ups(connection, now)
+    def _free(self, connection: sa.Connection, now: datetime) -> Counter[str]:
+        lost = self.lost_workers(holders(connection))
+        return Counter(rescue(connection, lost, self.doubt_cap, now))
 
-    def _catch_ups(self, connection: sa.Connection, now: datetime) -> int:
-        found = owed_catch_ups(connection, now, OWED_WITHIN)
-        if found:
-            # Asked again under the clients' locks: another worker's round may have planned the same notes.
-            lock_clients(connection, (owed.client_id for owed in found))
-            found = owed_catch_ups(connection, now, OWED_WITHIN)
+    def _owing(self, connection: sa.Connection, now: datetime) -> list[int]:
+        """The clients to whom we owe a note, each once."""
+        uploads.forget_old(connection, now)
+        return list(dict.fromkeys(owed.client_id for owed in owed_catch_ups(connection, now, OWED_WITHIN)))
+
+    def _catch_ups(self, connection: sa.Connection, owing: Sequence[int], now: datetime) -> int:
+        # Asked again under the clients' locks: another worker's round may have planned the same notes.
+        lock_clients(connection, owing)
+        found = owed_catch_ups(connection, now, OWED_WITHIN, owing)
         given: set[int] = set()
         for owed in found:
             if owed.client_id not in given and self._catch_up(connection, owed, now):
@@ -95,6 +103,10 @@ class Upkeep:
         if is_new:
             outbox.add(connection, [entry_row(client, (owed.treatment_id, protocol), entry, now)])
         return is_new
+
+
+def _batches(owing: Sequence[int]) -> list[Sequence[int]]:
+    return [owing[begin : begin + AT_ONCE] for begin in range(0, len(owing), AT_ONCE)]
 
 
 class WorkerLock:

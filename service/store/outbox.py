@@ -171,14 +171,16 @@ def _before_claim() -> sa.ColumnElement[str]:
     return sa.case((emails.c.doubt_since.is_(None), str(State.PLANNED)), else_=str(State.IN_DOUBT))
 
 
-def expire(connection: sa.Connection, now: datetime) -> dict[str, int]:
+def expire(connection: sa.Connection, now: datetime, most: int | None = None) -> dict[str, int]:
     """End what is past its shelf life: missed, or unconfirmed if a copy may be out. Opens a call for each reminder.
 
-    A held row keeps the reason it was held for. Returns the number of rows by new state.
+    A held row keeps the reason it was held for. Returns the number of rows by new state, `most` in all.
     """
     late = (_waiting & (emails.c.not_before <= now)) | (emails.c.state == sa.literal_column("'held'"))
     # Rows that somebody is changing now come with the next tick: waiting for them could be waiting for each other.
-    free = sa.select(emails.c.id).where(late, emails.c.useful_until <= now).with_for_update(skip_locked=True)
+    free = (
+        sa.select(emails.c.id).where(late, emails.c.useful_until <= now).limit(most).with_for_update(skip_locked=True)
+    )
     which = emails.c.id.in_(sa.select(free.cte("free").prefix_with("MATERIALIZED", dialect="postgresql").c.id))
     return end(connection, which, State.MISSED, Reason.TOO_LATE, now)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -28,13 +29,15 @@ class Owed:
     next_due: datetime | None
 
 
-def owed_catch_ups(connection: sa.Connection, now: datetime, within: timedelta) -> list[Owed]:
+def owed_catch_ups(
+    connection: sa.Connection, now: datetime, within: timedelta, whose: Sequence[int] | None = None
+) -> list[Owed]:
     """Treatments whose missed step has an open call and no later e-mail, planned or gone, that makes up for it.
 
     Found through the open calls, which are few; a person who has called has done what the note would do. Newest
-    treatment first: an outage owes a client one note, whatever was missed.
+    treatment first: an outage owes a client one note, whatever was missed. whose: of these clients alone.
     """
-    whose = (
+    found_by = (
         emails.c.clinic_id,
         emails.c.client_id,
         emails.c.treatment_id,
@@ -45,7 +48,7 @@ def owed_catch_ups(connection: sa.Connection, now: datetime, within: timedelta) 
     # Not "restored": that one may have reached the client before the restore.
     our_fault = emails.c.reason.in_([Reason.TOO_LATE, Reason.UNAPPROVED, Reason.RENDER_ERROR])
     rows = connection.execute(
-        sa.select(*whose, sa.func.max(emails.c.due_at), _next_due())
+        sa.select(*found_by, sa.func.max(emails.c.due_at), _next_due())
         .select_from(calls.join(emails, emails.c.id == calls.c.email_id))
         .join(treatments, treatments.c.id == emails.c.treatment_id)
         .join(clients, clients.c.id == emails.c.client_id)
@@ -58,8 +61,9 @@ def owed_catch_ups(connection: sa.Connection, now: datetime, within: timedelta) 
             treatments.c.cancelled_at.is_(None),
             clients.c.stopped_at.is_(None) & clients.c.paused_at.is_(None) & clients.c.erased_at.is_(None),
             ~_made_up(),
+            sa.true() if whose is None else emails.c.client_id.in_(whose),
         )
-        .group_by(*whose)
+        .group_by(*found_by)
         .order_by(treatments.c.treated_on.desc(), emails.c.treatment_id.desc())
     )
     return [Owed(*row) for row in rows]

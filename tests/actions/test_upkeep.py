@@ -2,17 +2,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import sqlalchemy as sa
 
 from service.actions import register, revise
+from service.actions import upkeep as upkeep_module
 from service.actions.calls import Closing, close
 from service.actions.register import NewTreatment
 from service.actions.upkeep import Upkeep, WorkerLock, free_locks, is_held
@@ -305,3 +307,29 @@ def test_who_stops_while_a_round_makes_up_for_what_was_missed_is_not_held_up(wor
             wait_until_somebody_waits(connection)
             outbox.end_open(connection, emails.c.client_id == client_id, Reason.STOPPED, at("2026-11-25 08:30"))
         assert round_.result(60)["missed"] == 2
+
+
+class Portions:
+    """A store that remembers what each of its transactions gave."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.gave: list[Any] = []
+
+    async def in_thread(self, work: Callable[..., Any], *given: Any) -> Any:
+        gave = await self._store.in_thread(work, *given)
+        self.gave.append(copy(gave))
+        return gave
+
+
+def test_what_an_outage_left_is_made_up_for_in_portions_and_nobody_is_left_out(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep_module, "AT_ONCE", 3)
+    for number in range(8):
+        world.treat(world.client(f"Client{number} X"), "2026-11-20")
+    store = Portions(world.store)
+    counts = asyncio.run(upkeep(world).keep_up(cast("Store", store), at("2026-11-25 08:30")))
+    assert (counts["missed"], counts["catch_ups"], len(notes(world))) == (16, 8, 8)
+    assert max(one["missed"] for one in store.gave if isinstance(one, dict) and "missed" in one) == 3
+    assert [one for one in store.gave if isinstance(one, int)] == [3, 3, 2]
