@@ -54,7 +54,7 @@ def test_the_form_says_which_days_the_words_allow_and_what_empty_means(world: Wo
         assert "The protocol’s: the clinic’s hour, 10:00." in page
         assert "Empty: as in the protocol." in page
         assert "Back to the protocol’s own" not in page
-        assert "day-01" in words(owner.get("/settings/protocols/step").text)
+        assert "Scalp micropigmentation: day 1" in words(owner.get("/settings/protocols/step").text)
 
 
 @pytest.mark.parametrize(
