@@ -1,12 +1,15 @@
-"""PostgreSQL is killed under a worker's load: at once, one backend at a time, and for good with a standby promoted."""
+"""PostgreSQL under a worker's load: killed, its backends killed, a standby promoted; and when it only does not answer."""
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from service.store.engine import Store
@@ -119,3 +122,71 @@ def test_a_promoted_standby_takes_over_and_nothing_committed_is_lost(tmp_path: P
             assert standby.run("SELECT count(*) FROM emails WHERE state = 'sent'") == [(MAILS,)]
     assert tally.twice <= 4
     told("PostgreSQL killed, its synchronous standby promoted", tally)
+
+
+@pytest.mark.slow
+def test_a_table_that_somebody_locks_holds_up_everything_and_loses_nothing(
+    tmp_path: Path, port: int, told: Told
+) -> None:
+    """Longer than the worker's patience with one lock (15 s)."""
+    with cluster() as server:
+        case = case_on(server.url(), tmp_path, port)
+        with case.program:
+            worker = case.program.start("worker")
+            reached(case, 60)
+            with psycopg.connect(server.url().replace("+psycopg", "")) as administrator:
+                administrator.execute("LOCK TABLE emails IN ACCESS EXCLUSIVE MODE")
+                locked = len(case.copies())
+                wait_for(lambda: "took too long" in worker.log.read_text("utf-8"), "the end of its patience", 60)
+                assert len(case.copies()) <= locked + 4
+            tally = ends_well(case, worker)
+    assert tally.twice <= 4
+    told("a table of PostgreSQL's locked for longer than one waits", tally)
+
+
+@pytest.mark.slow
+def test_a_server_process_that_freezes_holds_up_everything_and_loses_nothing(
+    tmp_path: Path, port: int, told: Told
+) -> None:
+    """It answers nothing and closes nothing; the leases pass meanwhile."""
+    with cluster() as server:
+        case = case_on(server.url(), tmp_path, port)
+        with case.program:
+            ours = server.backends()
+            worker = case.program.start("worker")
+            reached(case, 60)
+            frozen = [pid for pid in server.backends() if pid not in ours]
+            for pid in frozen:
+                os.kill(pid, signal.SIGSTOP)
+            down = len(case.copies())
+            try:
+                wait_for(case.leases_are_over, "the end of its leases", 60)
+                assert len(case.copies()) <= down + 4
+            finally:
+                for pid in frozen:
+                    os.kill(pid, signal.SIGCONT)
+            tally = ends_well(case, worker)
+    assert tally.twice <= 8
+    told("PostgreSQL's processes frozen past the leases", tally)
+
+
+@pytest.mark.slow
+def test_a_server_without_a_free_connection_holds_up_everything_and_loses_nothing(
+    tmp_path: Path, port: int, told: Told
+) -> None:
+    with cluster() as server:
+        server.run("CREATE ROLE clinic LOGIN")
+        server.run("CREATE DATABASE clinic OWNER clinic")
+        case = case_on(server.url("clinic").replace("aftercare@", "clinic@"), tmp_path, port)
+        with case.program:
+            worker = case.program.start("worker")
+            reached(case, 60)
+            server.run("ALTER ROLE clinic CONNECTION LIMIT 0")
+            server.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'clinic'")
+            wait_for(lambda: "too many connections" in worker.log.read_text("utf-8"), "the refusal")
+            down = len(case.copies())
+            server.run("ALTER ROLE clinic CONNECTION LIMIT -1")
+            tally = ends_well(case, worker)
+            assert len(case.copies()) > down
+    assert tally.twice <= 4
+    told("no connection of PostgreSQL's is free", tally)

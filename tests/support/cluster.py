@@ -84,13 +84,18 @@ class Server:
 
     def kill_a_backend(self) -> bool:
         """SIGKILL to one process that serves a client; the server then ends all of them. Whether there was one."""
+        serving = self.backends()
+        for pid in serving[:1]:
+            os.kill(pid, signal.SIGKILL)
+        return bool(serving)
+
+    def backends(self) -> list[int]:
+        """The processes that serve clients, the youngest first."""
         serving = self.run(
             "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
             " ORDER BY backend_start DESC"
         )
-        for (pid,) in serving[:1]:
-            os.kill(int(str(pid)), signal.SIGKILL)
-        return bool(serving)
+        return [int(str(pid)) for (pid,) in serving]
 
     def standby(self, folder: Path) -> Server:
         """A streaming copy of this server, not yet started."""
