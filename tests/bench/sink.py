@@ -34,12 +34,12 @@ def tool(name: str) -> str:
 
 
 @contextmanager
-def smtp_sink() -> Iterator[int]:
+def smtp_sink(*options: str) -> Iterator[int]:
     """The port of a running smtp-sink."""
     port = _free_port()
     # It refuses to run as root; any other user will do.
     user = ["-u", "nobody"] if os.geteuid() == 0 else []
-    command = [tool("smtp-sink"), *user, f"{HOST}:{port}", "1024"]
+    command = [tool("smtp-sink"), *user, *options, f"{HOST}:{port}", "1024"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         _wait_for(port, process)
