@@ -53,6 +53,7 @@ _WORDS: Mapping[str, tuple[str | Callable[[Detail], str], str]] = {
     "registration undone": ("Registration undone", "past"),
     "client exported": ("A copy of everything was taken", "past"),
     "treatment corrected": (_moved, "past"),
+    "treatment noted": ("Pigment lot or note changed", "past"),
     "treatment cancelled": ("Treatment cancelled", "past"),
     "address written to again": ("We write to this address again", "good"),
     "e-mail planned again": (_again, "wait"),

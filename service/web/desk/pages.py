@@ -15,6 +15,7 @@ from service.web.desk import (
     client_acts,
     client_correct,
     client_email,
+    client_remarks,
     client_sent,
     client_treatment,
     clients,
@@ -62,6 +63,7 @@ _MODULES = (
     client_correct,
     client_acts,
     client_treatment,
+    client_remarks,
     client_email,
     client_sent,
 )

@@ -52,6 +52,8 @@ RIGHTS: Mapping[str, frozenset[Role]] = {
     "POST /clients/{client_id}/treatments/{treatment_id}/correct": DESK,
     "GET /clients/{client_id}/treatments/{treatment_id}/cancel": DESK,
     "POST /clients/{client_id}/treatments/{treatment_id}/cancel": DESK,
+    "GET /clients/{client_id}/treatments/{treatment_id}/remarks": DESK,
+    "POST /clients/{client_id}/treatments/{treatment_id}/remarks": DESK,
     "GET /clients/{client_id}/emails/{email_id}": DESK,
     "GET /clients/{client_id}/emails/{email_id}/words": DESK,
     "GET /clients/{client_id}/emails/{email_id}/skip": DESK,
