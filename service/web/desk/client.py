@@ -64,6 +64,7 @@ def _client(visit: Visit) -> Answer:
         "more": len(entries) > SHOWN,
         "titles": titles(visit),
         "open_calls": [row for row in known.calls if row["state"] == "open"],
+        "may_pack": visit.staff.role in RIGHTS["POST /clients/{client_id}/pack"],
         "may_erase": visit.staff.role in RIGHTS["POST /clients/{client_id}/erase"],
         "done": DONE.get(visit.query.get("done", ""), ""),
     }

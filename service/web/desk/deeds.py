@@ -52,6 +52,7 @@ _WORDS: Mapping[str, tuple[str | Callable[[Detail], str], str]] = {
     "client erased": ("Erased", "past"),
     "registration undone": ("Registration undone", "past"),
     "client exported": ("A copy of everything was taken", "past"),
+    "audit pack taken": ("A pack for an inspector was taken", "past"),
     "treatment corrected": (_moved, "past"),
     "treatment noted": ("Pigment lot or note changed", "past"),
     "treatment cancelled": ("Treatment cancelled", "past"),

@@ -15,6 +15,7 @@ from service.web.desk import (
     client_acts,
     client_correct,
     client_email,
+    client_pack,
     client_remarks,
     client_sent,
     client_treatment,
@@ -66,6 +67,7 @@ _MODULES = (
     client_remarks,
     client_email,
     client_sent,
+    client_pack,
 )
 ROUTES: tuple[Route, ...] = tuple(route for module in _MODULES for route in module.ROUTES)
 

@@ -46,6 +46,8 @@ RIGHTS: Mapping[str, frozenset[Role]] = {
     "POST /clients/{client_id}/lift": DESK,
     "POST /clients/{client_id}/export": DESK,
     "GET /clients/{client_id}/sent": DESK,
+    "GET /clients/{client_id}/pack": OWNERS,
+    "POST /clients/{client_id}/pack": OWNERS,
     "GET /clients/{client_id}/erase": OWNERS,
     "POST /clients/{client_id}/erase": OWNERS,
     "GET /clients/{client_id}/treatments/{treatment_id}/correct": DESK,
