@@ -77,7 +77,7 @@ def register_visit(
         client_id = register.add_client(connection, clinic, client, who.actor, who.now)["id"]
     else:
         return None
-    new = NewTreatment(client_id, page.given.protocol, page.given.treated_on)
+    new = NewTreatment(client_id, page.given.protocol, page.given.treated_on, remarks=page.given.remarks)
     planned = register.add_treatment(connection, clinic, new, who.actor, who.now)
     if planned.created:
         nonce = page.nonce if _NONCE.fullmatch(page.nonce) else None

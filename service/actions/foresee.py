@@ -16,6 +16,7 @@ from service.actions.born_lost import late_step
 from service.actions.register import WITHHELD, NewTreatment, check_treatment
 from service.domain.persons import fold_address, fold_name
 from service.domain.protocol import FollowUpProtocol
+from service.domain.remarks import NO_REMARKS, Remarks
 from service.domain.reminder import OPEN, Reason, State
 from service.domain.schedule import Entry, among, day_number, local_day, plan
 from service.errors import NotAllowed
@@ -33,6 +34,7 @@ class Given:
     """What is known so far. Whom: a client by id, or a checked name and address, either of them perhaps still empty.
 
     agreed: the version of the words (domain/consent.py) that they have agreed to just now, None if nobody asked.
+    remarks: not part of what is foreseen.
     """
 
     protocol: FollowUpProtocol
@@ -41,6 +43,7 @@ class Given:
     name: str = ""
     email: str = ""
     agreed: int | None = None
+    remarks: Remarks = NO_REMARKS
 
 
 @dataclass(frozen=True)

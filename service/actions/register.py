@@ -24,6 +24,7 @@ from service.domain.persons import (
     fold_name,
 )
 from service.domain.protocol import FollowUpProtocol
+from service.domain.remarks import NO_REMARKS, Remarks, clean_remarks
 from service.domain.reminder import Reason, State
 from service.domain.schedule import Entry, among, day_number, local_day, plan
 from service.domain.strict_table import read_clock_time
@@ -110,6 +111,7 @@ class NewTreatment:
     protocol: FollowUpProtocol
     treated_on: date
     treated_at: str = ""
+    remarks: Remarks = NO_REMARKS
 
 
 def check_treatment(given: NewTreatment, clinic: Clinic, now: datetime) -> None:
@@ -131,6 +133,7 @@ def add_treatment(connection: sa.Connection, clinic: Clinic, given: NewTreatment
     """Register a treatment and plan its e-mails. The same treatment again changes nothing and answers its plan."""
     client = clients.get(connection, clinic.id, given.client_id, lock=True)
     check_treatment(given, clinic, now)
+    remarks = clean_remarks(given.remarks)
     known = clients.find_treatment(connection, given.client_id, given.protocol.key, given.treated_on)
     if known is not None:
         return Planned(known["id"], plan_rows(connection, known["id"]), created=False)
@@ -145,6 +148,8 @@ def add_treatment(connection: sa.Connection, clinic: Clinic, given: NewTreatment
             "treated_at": given.treated_at,
             "created_at": now,
             "created_by": actor,
+            "lot": remarks.lot,
+            "note": remarks.note,
         },
     )
     entries = plan(given.protocol, given.treated_on, clinic.time, now)

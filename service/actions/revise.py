@@ -239,7 +239,8 @@ def erase(connection: sa.Connection, clinic: Clinic, client_id: int, who: Who, w
     clients.change(connection, client_id, {**blank, "erased_at": at})
     clients.forget_suppressed(connection, clinic.id, client["email_folded"], gone)
     connection.execute(sa.update(emails).where(emails.c.client_id == client_id).values(facts=None, last_reply=None))
-    connection.execute(sa.update(treatments).where(treatments.c.client_id == client_id).values(treated_at=""))
+    treated = {"treated_at": "", "lot": "", "note": ""}
+    connection.execute(sa.update(treatments).where(treatments.c.client_id == client_id).values(treated))
     connection.execute(sa.update(calls).where(calls.c.client_id == client_id).values(note=None))
     check_ins.forget(connection, clinic.id, client_id)
     note(connection, clinic, client_id, (why, {}), who)

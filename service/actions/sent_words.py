@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -21,6 +22,8 @@ from service.store.texts import TextVersion
 
 #: A repeat looks at nothing but its own row.
 _NOTHING = Around()
+#: What opens a client's pages, or stops their e-mails: the keys in their links and in their own stop address.
+_KEYS = re.compile(rf"({'|'.join(path for _, path in PAGES.values())})[\w-]{{40}}|(stop\+)[a-z0-9]{{20,}}(?=@)")
 
 
 class Proof(StrEnum):
@@ -70,6 +73,11 @@ def sent_words(connection: sa.Connection, desk: Desk, email_id: int) -> SentWord
     said = SentWords(row, proof, version, content.get("to_address", ""), done.subject, done.text, done.html)
     links = frozenset(slot for slot in PAGES if content.get(slot))
     return replace(said, sender=f"{content['sender_name']} <{content['from_address']}>", links=links)
+
+
+def without_keys(said: str) -> str:
+    """The words of an e-mail for others to read: with links, but without their keys."""
+    return _KEYS.sub(lambda found: f"{found[1] or found[2]}…", said)
 
 
 def _compiled(connection: sa.Connection, desk: Desk, row: sa.RowMapping, version: TextVersion | None) -> CompiledText:

@@ -99,8 +99,8 @@ def listed(connection: sa.Connection, clinic_id: int, limit: int | None = None) 
     return list(connection.execute(query.limit(limit)).mappings())
 
 
-def get_treatment(connection: sa.Connection, clinic_id: int, treatment_id: int) -> sa.RowMapping:
-    """One treatment, its client locked first. Raises NotFound like `get`."""
+def get_treatment(connection: sa.Connection, clinic_id: int, treatment_id: int, *, lock: bool = True) -> sa.RowMapping:
+    """One treatment, its client locked first unless it is only read. Raises NotFound like `get`."""
     query = sa.select(treatments).where(treatments.c.clinic_id == clinic_id, treatments.c.id == treatment_id)
     row = connection.execute(query).mappings().one_or_none()
     if row is None:
@@ -109,6 +109,8 @@ def get_treatment(connection: sa.Connection, clinic_id: int, treatment_id: int) 
             field="treatment",
             next_step="See `aftercare treatment list`.",
         )
+    if not lock:
+        return row
     get(connection, clinic_id, row["client_id"], lock=True)
     return connection.execute(query).mappings().one()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import sqlalchemy as sa
 
 from service.errors import NotFound
@@ -32,6 +34,17 @@ def emails_of(connection: sa.Connection, clinic_id: int, client_id: int) -> list
     columns = [column for column in emails.c if column.name not in ("facts", "lease_token", "worker")]
     mine = (emails.c.client_id == client_id) & (emails.c.clinic_id == clinic_id)
     return list(connection.execute(sa.select(*columns).where(mine).order_by(emails.c.id.desc()).limit(MOST)).mappings())
+
+
+def emails_between(
+    connection: sa.Connection, clinic_id: int, client_id: int, span: tuple[datetime, datetime], limit: int
+) -> list[int]:
+    """Ids of a client's e-mails that fell due or went out in a span, by due time. span: the second one not included."""
+    since, until = span
+    mine = (emails.c.client_id == client_id) & (emails.c.clinic_id == clinic_id)
+    within = [(column >= since) & (column < until) for column in (emails.c.due_at, emails.c.marked_at)]
+    asked = sa.select(emails.c.id).where(mine, sa.or_(*within)).order_by(emails.c.due_at, emails.c.id).limit(limit)
+    return list(connection.execute(asked).scalars())
 
 
 def attempts_of(connection: sa.Connection, clinic_id: int, email_id: int) -> list[sa.RowMapping]:

@@ -181,6 +181,9 @@ treatments = sa.Table(
     sa.Column("nonce", sa.String(32)),
     # The same page registered the client too: undoing it forgets them.
     sa.Column("with_client", sa.Boolean, nullable=False, server_default=sa.text("(FALSE)")),
+    # For the clinic alone. The lot, because one bad bottle harms many; the note, because nobody remembers every skin.
+    sa.Column("lot", sa.String(60), nullable=False, server_default=""),
+    sa.Column("note", sa.String(500), nullable=False, server_default=""),
     sa.Index(
         "uq_treatments_once",
         "client_id",

@@ -100,3 +100,33 @@ def test_a_list_without_treatments_teaches_how_to_add_one(cli: CommandLine) -> N
     answer = cli("treatment", "list")
     assert (answer.status, answer.out) == (0, "")
     assert "aftercare treatment add --client" in answer.err
+
+
+def test_the_lot_and_the_note_are_kept_shown_and_changed(either: CommandLine) -> None:
+    client = either.client()
+    treatment = either.treat(client, "2026-11-20", "--lot", "B-2291", "--note", "thin skin")["treatment_id"]
+    shown = either.document("treatment", "show", treatment)
+    assert shown == {
+        "id": 1,
+        "clinic_id": 1,
+        "client_id": client,
+        "protocol": SMP,
+        "treated_on": "2026-11-20",
+        "treated_at": "",
+        "cancelled_at": None,
+        "lot": "B-2291",
+        "note": "thin skin",
+    }
+    assert either.lines("treatment", "list") == [shown]
+    assert either.document("treatment", "set", treatment, "note=") == shown | {"note": ""}
+    assert either.document("client", "export", client)["treatments"][0]["lot"] == "B-2291"
+    assert "B-2291" in either("treatment", "show", treatment).out
+
+
+@pytest.mark.parametrize(("pair", "field"), [("lot=" + "x" * 61, "lot"), ("on=2026-11-01", "on"), ("note", "note")])
+def test_what_cannot_be_noted_is_refused_naming_the_field(cli: CommandLine, pair: str, field: str) -> None:
+    cli.treat(cli.client(), "2026-11-20", "--lot", "B-2291")
+    refused = cli.refusal("treatment", "set", 1, pair)
+    assert (refused["status"], refused["field"]) == (2, field)
+    assert cli.document("treatment", "show", 1)["lot"] == "B-2291"
+    assert cli.refusal("treatment", "show", 9)["code"] == "not_found"

@@ -22,6 +22,7 @@ DONE = {
     "resumed": "Resumed: what is still right goes out; what is too late becomes a call.",
     "lifted": "We write to this address again. E-mails of treatments from now on go out.",
     "erased": "Erased. It cannot be undone.",
+    "noted": "The lot and the note are saved.",
     "moved": "The day of the treatment is corrected.",
     "cancelled": "The treatment is cancelled.",
     "skipped": "That e-mail will not go out.",
@@ -63,6 +64,7 @@ def _client(visit: Visit) -> Answer:
         "more": len(entries) > SHOWN,
         "titles": titles(visit),
         "open_calls": [row for row in known.calls if row["state"] == "open"],
+        "may_pack": visit.staff.role in RIGHTS["POST /clients/{client_id}/pack"],
         "may_erase": visit.staff.role in RIGHTS["POST /clients/{client_id}/erase"],
         "done": DONE.get(visit.query.get("done", ""), ""),
     }

@@ -5,13 +5,11 @@ For the day on which an address turns out to be somebody else's. To print; links
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from service.actions.answer import PAGES
-from service.actions.sent_words import SentWords, sent_words
+from service.actions.sent_words import SentWords, sent_words, without_keys
 from service.domain.persons import fold_address
 from service.store import story
 from service.web.desk.client_email import PROOFS, desk_of
@@ -29,7 +27,6 @@ _BEHIND = {
     "today_url": f"The link to the page of the day shows what is normal on the day it is opened. {_OWN}",
     "check_in_url": f"The link to the check-in asks how the skin is. {_OWN}",
 }
-_TOKEN = re.compile(rf"({'|'.join(path for _, path in PAGES.values())})[\w-]{{40}}")
 
 
 def _sent(visit: Visit) -> Answer:
@@ -77,7 +74,7 @@ def _told(visit: Visit, one: SentWords) -> dict[str, Any]:
         "email": one.email,
         "at": _exactly(visit, sent_at or begun_at),
         "proof": PROOFS[one.proof],
-        "text": _TOKEN.sub(r"\1…", one.text),
+        "text": without_keys(one.text),
     }
 
 

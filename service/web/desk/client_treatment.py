@@ -9,10 +9,9 @@ from service.actions.register import NewTreatment, Planned
 from service.actions.rehearse import rehearse_correction
 from service.actions.revise import cancel_treatment, correct_treatment
 from service.domain.protocol import FollowUpProtocol
-from service.errors import BadInput, NotAllowed, NotFound
-from service.store import clients
+from service.errors import BadInput, NotAllowed
 from service.web.desk.client_acts import Act
-from service.web.desk.people import living, opened, sentence, titles, with_reason
+from service.web.desk.people import living, opened, sentence, titles, treatment_of, with_reason
 from service.web.desk.visit import Answer, Go, Page, Route, Visit
 from service.web.desk.words import day
 
@@ -33,11 +32,7 @@ _CANCEL = Act(
 def _found(visit: Visit) -> tuple[Any, Any, FollowUpProtocol]:
     """Client, treatment and its protocol. Raises NotFound, or NotAllowed if nothing can be done about it."""
     client = opened(visit)
-    with visit.store.read() as connection:
-        done = clients.list_treatments(connection, visit.clinic.id, client["id"])
-    treatment = next((row for row in done if row["id"] == visit.id("treatment_id")), None)
-    if treatment is None:
-        raise NotFound("this client has no such treatment")
+    treatment = treatment_of(visit, client)
     living(client)
     protocol = visit.service.catalogue.protocols.get(treatment["protocol"])
     if protocol is None:

@@ -15,6 +15,8 @@ from service.web.desk import (
     client_acts,
     client_correct,
     client_email,
+    client_pack,
+    client_remarks,
     client_sent,
     client_treatment,
     clients,
@@ -62,8 +64,10 @@ _MODULES = (
     client_correct,
     client_acts,
     client_treatment,
+    client_remarks,
     client_email,
     client_sent,
+    client_pack,
 )
 ROUTES: tuple[Route, ...] = tuple(route for module in _MODULES for route in module.ROUTES)
 

@@ -79,6 +79,16 @@ def theirs(client: Any, row: Any) -> None:
         raise NotFound("this client has no such entry")
 
 
+def treatment_of(visit: Visit, client: Any) -> Any:
+    """The treatment of the path. Raises NotFound, also for another client's."""
+    with visit.store.read() as connection:
+        done = clients.list_treatments(connection, visit.clinic.id, client["id"])
+    found = next((row for row in done if row["id"] == visit.id("treatment_id")), None)
+    if found is None:
+        raise NotFound("this client has no such treatment")
+    return found
+
+
 def with_reason(visit: Visit, client: Any) -> Who:
     """Who does it, with the reason that was typed. Raises BadInput (field "reason")."""
     return replace(visit.who, why=clean_reason(visit.form["reason"], client))

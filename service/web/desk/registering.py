@@ -13,6 +13,7 @@ from service.actions.register import NewClient
 from service.domain import consent
 from service.domain.persons import NAME_LIMIT, clean_line, clean_name, clean_phone
 from service.domain.protocol import FollowUpProtocol
+from service.domain.remarks import LIMITS, Remarks, clean_remark
 from service.errors import BadInput
 from service.web.desk.visit import Visit
 
@@ -46,10 +47,10 @@ def told(error: BadInput) -> str:
 def read_treatment(visit: Visit, client_id: int, asks: bool) -> Typed:
     """The form for somebody who is known. asks: they have not agreed yet, so the form asks."""
     typed = Typed()
-    protocol, on = _protocol(visit, typed), _on(visit, typed)
+    protocol, on, remarks = _protocol(visit, typed), _on(visit, typed), _remarks(visit, typed)
     agreed = consent.NEWEST if asks and visit.form["agreed"] == "yes" else None
     if protocol is not None and on is not None:
-        typed.given = Given(protocol, on, client_id, agreed=agreed)
+        typed.given = Given(protocol, on, client_id, agreed=agreed, remarks=remarks)
     return typed
 
 
@@ -60,7 +61,7 @@ def read_client(visit: Visit) -> Typed:
     email = _read(typed, form["email"], ("email", "a whole e-mail address", "Give an e-mail address."), check_address)
     typed.address = email
     phone = _read(typed, form["phone"], ("phone", "", ""), clean_phone)
-    protocol, on = _protocol(visit, typed), _on(visit, typed)
+    protocol, on, remarks = _protocol(visit, typed), _on(visit, typed), _remarks(visit, typed)
     guardian = _guardian(visit, typed)
     if form["agreed"] != "yes":
         typed.missing.append("their agreement")
@@ -70,7 +71,7 @@ def read_client(visit: Visit) -> Typed:
         typed.errors["language"] = "Choose one of the languages in the list."
     if protocol is not None and on is not None:
         agreed = consent.NEWEST if form["agreed"] == "yes" else None
-        typed.given = Given(protocol, on, 0, name, email, agreed)
+        typed.given = Given(protocol, on, 0, name, email, agreed, remarks)
     if not typed.errors:
         words = consent.NEWEST
         typed.client = NewClient(name, email, phone, language, guardian=guardian, consent_words=words)
@@ -99,6 +100,17 @@ def _guardian(visit: Visit, typed: Typed) -> str:
         return ""
     said = ("guardian", "adult or guardian", "Tick adult, or give the guardian's name.")
     return _read(typed, visit.form["guardian"], said, lambda raw: clean_line("guardian", raw, NAME_LIMIT))
+
+
+def _remarks(visit: Visit, typed: Typed) -> Remarks:
+    """What only the clinic reads; nothing of it has to be there."""
+    said = {}
+    for name in LIMITS:
+        try:
+            said[name] = clean_remark(name, visit.form[name])
+        except BadInput as error:
+            typed.refuse(name, error)
+    return Remarks(**said)
 
 
 def _protocol(visit: Visit, typed: Typed) -> FollowUpProtocol | None:

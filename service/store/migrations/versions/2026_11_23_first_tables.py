@@ -277,6 +277,8 @@ def upgrade() -> None:
         sa.Column("cancelled_at", Instant(), nullable=True),
         sa.Column("nonce", sa.String(length=32), nullable=True),
         sa.Column("with_client", sa.Boolean(), server_default=sa.text("(FALSE)"), nullable=False),
+        sa.Column("lot", sa.String(length=60), server_default="", nullable=False),
+        sa.Column("note", sa.String(length=500), server_default="", nullable=False),
         sa.ForeignKeyConstraint(["client_id"], ["clients.id"], name=op.f("fk_treatments_client_id")),
         sa.ForeignKeyConstraint(["clinic_id"], ["clinics.id"], name=op.f("fk_treatments_clinic_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_treatments")),
