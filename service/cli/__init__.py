@@ -111,10 +111,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command and exit with its status. arguments: without the program's name; None: the process's own."""
     # Imports make many objects and next to no garbage: collecting meanwhile costs an eighth of a short command.
     gc.set_threshold(50_000, 20, 20)
-    sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
+    sys.exit(perform(list(sys.argv[1:] if arguments is None else arguments)))
 
 
-def run(arguments: list[str]) -> int:
+def perform(arguments: list[str]) -> int:
     """Run one command; its exit status. What a user can cause is told in sentences, or as a document with --json."""
     as_json = "--json" in arguments
     try:

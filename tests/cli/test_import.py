@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from service.cli import run
+from service.cli import perform
 
 GOOD = "name,email,treatment,treatment_date\nSam Reed,sam@example.com,scalp-tattoo,2026-11-20\n"
 NOW = ["--now", "2026-11-21T12:00:00Z"]
@@ -17,7 +17,7 @@ NOW = ["--now", "2026-11-21T12:00:00Z"]
 @pytest.fixture(autouse=True)
 def _clinic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("AFTERCARE_DATA_DIR", str(tmp_path / "data"))
-    assert run(["init", "--clinic", "Northgate", "--timezone", "Europe/London"]) == 0
+    assert perform(["init", "--clinic", "Northgate", "--timezone", "Europe/London"]) == 0
     capsys.readouterr()
 
 
@@ -29,13 +29,13 @@ def table(tmp_path: Path) -> Path:
 
 
 def _json(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, Any, str]:
-    status = run(["import", *map(str, arguments), *NOW, "--json"])
+    status = perform(["import", *map(str, arguments), *NOW, "--json"])
     said = capsys.readouterr()
     return status, json.loads(said.out), said.err
 
 
 def _outbox(capsys: pytest.CaptureFixture[str]) -> list[Any]:
-    assert run(["outbox", "--json"]) == 0
+    assert perform(["outbox", "--json"]) == 0
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
@@ -113,7 +113,7 @@ def test_people_get_the_faults_as_a_table_and_the_numbers_in_a_sentence(
         "Sam Reed,sam@example.com,scalp-tattoo,2026-10-01,42\n"
         "\x1b[2JKim,kim,scalp-tattoo,2026-11-20,41\n"
     )
-    assert run(["import", str(table), "--dry-run", *NOW]) == 0
+    assert perform(["import", str(table), "--dry-run", *NOW]) == 0
     said = capsys.readouterr()
     assert "row  column  what is wrong" in said.out
     assert "3    email" in said.out
@@ -122,5 +122,5 @@ def test_people_get_the_faults_as_a_table_and_the_numbers_in_a_sentence(
     assert "2 rows (utf-8): 1 can be imported, 0 known already, 1 rejected." in said.err
     assert "3 e-mails of old treatments are too late" in said.err
     assert "Nothing was written." in said.err
-    assert run(["import", str(table), *NOW]) == 0
+    assert perform(["import", str(table), *NOW]) == 0
     assert "1 imported, 0 known already, 1 rejected." in capsys.readouterr().err

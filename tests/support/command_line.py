@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import structlog
 
-from service.cli import run
+from service.cli import perform
 
 SMP = "scalp-micropigmentation"
 NORTHGATE = (
@@ -64,7 +64,7 @@ class CommandLine:
             for name, value in settings.items():
                 around.setenv(f"AFTERCARE_{name.upper()}", value)
             self.capsys.readouterr()
-            status = run([str(word) for word in words])
+            status = perform([str(word) for word in words])
             out, err = self.capsys.readouterr()
         assert "Traceback" not in out + err
         return Answer(status, out, err)
