@@ -133,9 +133,10 @@ async def _web(service: Service, bell: Bell, *, reports_worker: bool) -> AsyncIt
     from service.web.app import WebParts, create_app  # noqa: PLC0415 - a worker alone must not pay for it
     from service.web.client_pages import ClientParts  # noqa: PLC0415
     from service.web.security import LOOPBACK_HOSTS  # noqa: PLC0415
-    from service.web.serving import Pages  # noqa: PLC0415
+    from service.web.serving import Pages, listen  # noqa: PLC0415
 
     host, port = wiring.bind_address(service.settings)
+    door = listen(host, port)
     parts = WebParts(
         maildir=None if service.settings.live else service.maildir,
         is_ready=bell.is_ready if reports_worker else (lambda: (True, "no worker in this process")),
@@ -147,10 +148,11 @@ async def _web(service: Service, bell: Bell, *, reports_worker: bool) -> AsyncIt
         desk=service,
     )
     server = Pages.on(create_app(parts), host, port, service.settings.trusted_proxies)
-    serving = asyncio.create_task(server.serve())
+    serving = asyncio.create_task(server.serve(sockets=[door]))
     log.info("pages", url=f"http://{host}:{port}/")
     try:
         yield
     finally:
         server.should_exit = True
         await serving
+        door.close()

@@ -15,7 +15,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from email.message import EmailMessage
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -326,14 +326,15 @@ def test_the_command_ignores_the_environment_and_leaves_nothing_behind(
     assert list((command.folder / "tmp").iterdir()) == []
 
 
-def test_the_story_ends_today(command: Command) -> None:
+def test_the_story_leads_up_to_now(command: Command) -> None:
     process = command.start("--no-serve", "--days", "1")
     before = datetime.now(LONDON).date()
     said, _ = process.communicate(timeout=60)
     after = datetime.now(LONDON).date()
 
     headings = re.findall(r"^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) .*$", said, re.MULTILINE)
-    assert headings[-1] in {f"{day:%a} {day.day} {day:%b}" for day in (before, after)}
+    yesterdays = [day - timedelta(days=1) for day in (before, after)]
+    assert headings[0] in {f"{day:%a} {day.day} {day:%b}" for day in yesterdays}
 
 
 def test_the_inbox_is_served_until_ctrl_c_and_then_everything_is_gone(command: Command) -> None:

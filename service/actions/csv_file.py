@@ -114,7 +114,7 @@ def _cannot_decode(data: bytes, encoding: str, at: int) -> NoReturn:
     other = "windows-1252" if encoding == "utf-8" else "utf-8"
     cannot_read(
         f"Line {before.count(10) + 1} is not {encoding} (byte {data[at]:#04x})",
-        f"{SAVE_AS} If you know that it is {other}, choose the encoding {other}.",
+        f"{SAVE_AS} If you know that it is {other}, choose the encoding {other} (--encoding).",
     )
 
 

@@ -57,7 +57,9 @@ def _parse_date(value: str, order: DateOrder | None) -> date | str:
     elif not parts:
         return f"{shown} is not a date"
     elif order is None:
-        return f"{shown} may mean two dates: choose the date order (dmy, mdy or ymd)"
+        is_open = sum(int(part) <= 12 for part in parts.group(1, 3, 4)) > 1
+        may = "may mean two dates" if is_open else "is not written like 2026-04-03"
+        return f"{shown} {may}: choose the date order (dmy, mdy or ymd; --date-order)"
     else:
         numbers = dict(zip(order, parts.group(1, 3, 4), strict=True))
         year, month, day = numbers["y"], numbers["m"], numbers["d"]

@@ -20,7 +20,7 @@ from service.actions.register import NewTreatment, check_treatment, entry_row
 from service.actions.revise import Who
 from service.domain.finding import found_by
 from service.domain.protocol import FollowUpProtocol
-from service.domain.reminder import Reason
+from service.domain.reminder import Reason, State
 from service.domain.schedule import day_number, local_day, plan, superseded, supersedes
 from service.errors import BadInput
 from service.store import bulk, client_words, outbox
@@ -41,11 +41,15 @@ class ImportJob:
 
 @dataclass(frozen=True)
 class Written:
-    """What became of the good rows of a chunk. faults: one for each row that was refused."""
+    """What became of the good rows of a chunk. registered_late: steps born missed; at_once: steps that go out now.
+
+    faults: one for each row that was refused.
+    """
 
     accepted: int
     unchanged: int
     registered_late: int
+    at_once: int
     faults: tuple[RowError, ...]
 
 
@@ -58,6 +62,7 @@ class _Born:
 
     rows: tuple[dict[str, Any], ...]
     late: int
+    at_once: int
     call: str | None
     silenced: bool
 
@@ -104,8 +109,8 @@ class ChunkWriter:
             fresh.treatments.append((client, treatment, row))
         self._save_clients(fresh)
         self._save_treatments(fresh)
-        accepted, late = len(fresh.treatments), self._save_plans(fresh)
-        return Written(accepted, len(rows) - accepted - len(faults), late, tuple(faults))
+        accepted, counted = len(fresh.treatments), self._save_plans(fresh)
+        return Written(accepted, len(rows) - accepted - len(faults), *counted, tuple(faults))
 
     def _fault(self, row: GoodRow, client: BulkClient | None, person: Person) -> RowError | None:
         day = self._fault_of_day(row.protocol, row.treated_on)
@@ -178,13 +183,13 @@ class ChunkWriter:
             )
         bulk.insert(self._connection, treatments, rows)
 
-    def _save_plans(self, fresh: _Fresh) -> int:
-        """Insert the plans, end those they supersede, open the calls. Returns the number of steps born missed."""
+    def _save_plans(self, fresh: _Fresh) -> tuple[int, int]:
+        """Insert the plans, end those they supersede, open the calls. Returns how many are missed, and go now."""
         rows: list[dict[str, Any]] = []
         older: dict[int, int] = {}
         calls: dict[int, str] = {}
         silenced: list[int] = []
-        late = 0
+        late = at_once = 0
         for client, treatment, _ in fresh.treatments:
             mine = (treatment.treated_on, treatment.id)
             # Ids grow with the rows: a treatment with a greater id was not there yet when this row had its turn.
@@ -198,6 +203,7 @@ class ChunkWriter:
             born = self._born(treatment.protocol, treatment.treated_on, outdated, client.state, client.language)
             rows += [{**row, "client_id": client.id, "treatment_id": treatment.id} for row in born.rows]
             late += born.late
+            at_once += born.at_once
             if born.call:
                 calls[treatment.id] = born.call
             if born.silenced:
@@ -209,7 +215,7 @@ class ChunkWriter:
         open_calls(self._connection, [{**row, "reason": reason} for row in missed], self._who.now)
         for client_id in silenced:
             open_call(self._connection, Call(self._clinic.id, client_id, None, "bounced"), self._who.now)
-        return late
+        return late, at_once
 
     def _supersede(self, older: Mapping[int, int]) -> None:
         """End what is open of these treatments (id -> client id)."""
@@ -229,4 +235,5 @@ class ChunkWriter:
         client = cast("sa.RowMapping", {"clinic_id": self._clinic.id, "id": 0, "state": state, "language": language})
         rows = [entry_row(client, (0, protocol), entry, now) for entry in entries]
         call = late[-1] if late and fresh and state == "active" else None
-        return _Born(tuple(rows), len(late), call, is_silenced(entries, state))
+        at_once = sum(row["state"] == State.PLANNED and row["not_before"] <= now for row in rows)
+        return _Born(tuple(rows), len(late), at_once, call, is_silenced(entries, state))

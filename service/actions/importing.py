@@ -26,7 +26,10 @@ __all__ = ["ImportJob", "Report", "import_file"]
 
 @dataclass
 class Report:
-    """What became of a file. accepted + rejected + unchanged = rows. registered_late: steps born missed."""
+    """What became of a file. accepted + rejected + unchanged = rows. registered_late: steps born missed.
+
+    at_once: e-mails that go out with the next round: late, and still right.
+    """
 
     encoding: str
     delimiter: str
@@ -36,6 +39,7 @@ class Report:
     rejected: int = 0
     unchanged: int = 0
     registered_late: int = 0
+    at_once: int = 0
     committed: bool = False
     errors: list[RowError] = field(default_factory=list)
 
@@ -53,6 +57,7 @@ class Report:
             "delimiter": self.delimiter,
             "ignored_columns": list(self.ignored_columns),
             "registered_late": self.registered_late,
+            "at_once": self.at_once,
         }
 
 
@@ -104,6 +109,7 @@ def _count(report: Report, writer: ChunkWriter, rows: list[GoodRow]) -> None:
     report.accepted += written.accepted
     report.unchanged += written.unchanged
     report.registered_late += written.registered_late
+    report.at_once += written.at_once
     report.rejected += len(written.faults)
     report.errors.extend(written.faults)
 

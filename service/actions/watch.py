@@ -120,8 +120,7 @@ class Watch:
             return
         cause = self._failing[1] if self._failing else watch.last_trouble(connection, since)
         cause = cause or "no worker was running"
-        outages.open_outage(connection, "down", since, cause)
-        outages.close_outage(connection, "down", ended.began)
+        outages.note_past(connection, "down", (since, ended.began), cause)
         words = f"Nothing was sent from {utc(since)} to {utc(ended.began)}: {cause}. See `aftercare outages`."
         tell_once(connection, "down", words, since, ended.now)
 

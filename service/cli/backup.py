@@ -93,8 +93,9 @@ def _restore(service: Service, file: Path, *, force: bool, json_: bool) -> None:
     for path in kept:
         say(f"The old one is kept as {path}; delete it when nobody needs it any more.")
     if not done.key_fits:
-        say("The secret key here is not the one of this backup: bring it back before you go on, or links in e-mails")
-        say("stay dead and nothing can be answered from a log.")
+        say("This backup does not hold the secret key that goes with it. Copy the old machine's secret.key (or its")
+        say(f"AFTERCARE_SECRET_KEY) to {service.data_dir / 'secret.key'} before you go on: with another key links in")
+        say("e-mails stay dead, and nothing can be answered from a log.")
     if held:
         say(f"{held:,} e-mails may have gone out since and are on hold. Answer before you start a worker:")
         say("  aftercare uncertain from-log /var/log/mail.log    what the relay took was sent, the rest goes now")

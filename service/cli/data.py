@@ -78,6 +78,9 @@ def _show(report: Report) -> None:
         f"{report.rows:,} rows ({report.encoding}): {report.accepted:,} {done}, {report.unchanged:,} known already, "
         f"{report.rejected:,} rejected."
     )
+    if report.at_once:
+        when = "go out with the next round" if report.committed else "would go out at once"
+        say(f"{report.at_once:,} e-mails {when}: their hour has passed, and they are still right.")
     if report.registered_late:
         say(f"{report.registered_late:,} e-mails of old treatments are too late to be useful and never go out.")
     if not report.committed:

@@ -21,5 +21,6 @@ def welcome_link(service: Service, token: str) -> str:
 
 def show_link(link: str) -> None:
     """The link alone on standard output; what it is for on standard error."""
-    say("This link opens once, to choose a password. Whoever has it gets in: give it to nobody else.")
+    say("This link opens once, to choose a password, while `aftercare serve` runs here.")
+    say("Whoever has it gets in: give it to nobody else.")
     click.echo(link)

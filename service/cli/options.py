@@ -72,10 +72,13 @@ def settings_for(now: str | None = None) -> Settings:
 def service_for(now: str | None = None, *, migrated: bool = True) -> Iterator[Service]:
     """The open installation, with the clock of --now. Log lines go to standard error, warnings unless more is asked."""
     from service import logs
+    from service.store.schema import require_file
     from service.wiring import open_service
 
     settings = settings_for(now)
     logs.set_up("warning" if settings.log_level == "info" else settings.log_level, settings.log_format)
+    if migrated:
+        require_file(settings.database)  # before the folder is made: who only looks leaves nothing behind
     _require_folder(settings.data_dir)
     with open_service(settings, migrated=migrated) as service:
         yield service

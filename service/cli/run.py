@@ -42,13 +42,29 @@ def tick_command(until_idle: bool, json_: bool, now: str | None) -> None:
     with _sending(now) as service:
         moved = service.settings.now is not None
         counts = asyncio.run(_tick(service, until_idle=until_idle, alone=moved))
+        following = _following(service)
     document = {name: counts.get(name, 0) for name in TOLD}
     document |= {name: number for name, number in counts.items() if name not in document}
     if json_:
         print_document(document)
         return
     told = [f"{number} {name.replace('_', ' ')}" for name, number in document.items() if number]
-    say(", ".join(told) if told else "Nothing to do.")
+    say(", ".join(told) if told else f"Nothing to do. {following}".strip())
+
+
+def _following(service: Service) -> str:
+    """When the next e-mail is due, as a sentence; "" if none is planned."""
+    from service.domain.plain import local
+    from service.store import clinics
+    from service.store.outbox import next_due
+
+    with service.store.read() as connection:
+        found = next_due(connection)
+        if found is None:
+            return ""
+        at, clinic_id = found
+        clinic = clinics.get(connection, clinic_id)
+        return f"The next e-mail is due {local(at, clinic.zone, service.now())} ({clinic.timezone})."
 
 
 async def _tick(service: Service, *, until_idle: bool, alone: bool) -> Counter[str]:
@@ -155,7 +171,7 @@ def test_email_command(address: str, json_: bool, clinic_id: int | None) -> None
         )
     elif caught:
         fix = "Add the address to AFTERCARE_TRIAL_ALLOW" if relay_is_set else "Set AFTERCARE_RELAY_HOST"
-        say("The built-in catcher took it; nothing left this machine. It lies in the folder `caught`.")
+        say(f"The built-in catcher took it; nothing left this machine. It lies in {desk.service.maildir}.")
         say(f"{fix} to try your relay.")
     else:
         say(f"{told.relay} took it: {told.code} {told.words}")

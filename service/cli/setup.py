@@ -151,10 +151,12 @@ def show_config(json_: bool) -> None:
     if json_:
         print_lines(rows)
     else:
-        told = [
-            row | {"meaning": f"{row['meaning']} ({row['unit']})" if row["unit"] else row["meaning"]} for row in rows
-        ]
+        told = [row | {"meaning": _with_unit(row["meaning"], row["unit"])} for row in rows]
         print_table(told, columns, "")
+
+
+def _with_unit(meaning: str, unit: str) -> str:
+    return meaning if unit in meaning else f"{meaning} ({unit})"
 
 
 @config_command.command("check", epilog=example("aftercare config check"))
@@ -162,9 +164,10 @@ def show_config(json_: bool) -> None:
 def check_config(json_: bool) -> None:
     """Read the settings and the database; say what is wrong and what to do. Exit 2 if something is."""
     from service import wiring
+    from service.settings import without_password
 
+    wiring.bind_address(settings_for())
     with service_for() as service:
-        wiring.bind_address(service.settings)
         _ = service.signer  # reads the secret key
         missing = _missing(service)
         wiring.require_ready(service)
@@ -172,6 +175,8 @@ def check_config(json_: bool) -> None:
         print_document({"ok": True, "missing": missing})
         return
     say("The settings are right.")
+    mode, relay = service.settings.mode, service.settings.relay_host
+    say(f"Mode: {mode}. Database: {without_password(service.settings.database)}. Mail relay: {relay or 'none'}.")
     for line in missing:
         say(f"Missing before live mode: {line}")
 

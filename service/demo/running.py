@@ -25,6 +25,7 @@ from service.demo.words import paragraph, spoken_day
 from service.domain.schedule import instant, local_day, read_zone
 from service.errors import Unavailable
 from service.settings import read_settings
+from service.store.outages import note_past
 from service.store.schema import migrate
 from service.wiring import Service
 
@@ -35,7 +36,7 @@ Say = Callable[[str], None]
 
 
 def run(days: int, port: int, *, serve: bool) -> None:
-    """Tell `days` days that end today, in seconds; then show the inbox on loopback until Ctrl-C.
+    """Tell `days` days and today as far as it has come, in seconds; then show the inbox on loopback until Ctrl-C.
 
     Raises Unavailable if the port is taken (before anything is told) or if the caught mails break a promise, and
     KeyboardInterrupt if told to stop before the story has ended. Nothing is left behind.
@@ -51,9 +52,10 @@ async def _run(days: int, door: socket.socket | None) -> bool:
     ended = asyncio.Event()
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(name, ended.set)
-    start = local_day(wall_clock(), ZONE) - timedelta(days=days - 1)
+    start = local_day(wall_clock(), ZONE) - timedelta(days=days)
     with tempfile.TemporaryDirectory(prefix="aftercare-demo-") as folder, throw_away(Path(folder)) as service:
-        if not await play(service, (start, days), _say, ended):
+        # Up to this minute: what is due later today goes out then, at the desk that is shown.
+        if not await play(service, (start, days), _say, ended, wall_clock()):
             return False
         if door is not None:
             _say(f"\nLook at the mails: {page.address(door)}")
@@ -87,16 +89,24 @@ def throw_away(folder: Path) -> Iterator[Service]:
         yield service
 
 
-async def play(service: Service, span: tuple[date, int], say: Say, ended: asyncio.Event | None = None) -> bool:
+async def play(
+    service: Service,
+    span: tuple[date, int],
+    say: Say,
+    ended: asyncio.Event | None = None,
+    until: datetime | None = None,
+) -> bool:
     """Play the scenario in an empty service; False if told to stop before its end.
 
-    span: the first day and how many. Raises Unavailable if the caught mails break a promise.
+    span: the first day and how many. until: where it ends, if not with the last day.
+
+    Raises Unavailable if the caught mails break a promise.
     """
     start, days = span
     say(f"{CLINIC['name']}, {CLINIC['timezone']}. {AT_THE_DESK['name']} is at the desk.")
     say(f"Notes go out at {CLINIC['send_at']}. All people are made up; nothing leaves this machine.")
     stage = _Stage(service, start, say)
-    until = _at(start, days, "00:00")
+    until = until or _at(start, days, "00:00")
     async with stage.power:
         await stage.switch_on()
         while (moment := stage.next_moment()) < until:
@@ -119,6 +129,7 @@ class _Stage:
         self._desk = Desk.set_up(service, self._clock())
         self._worker: Delivery | None = None
         self._told: date | None = None
+        self._dark_since = self._clock()
         self._seen = look(service.store, self._desk.clinic.id)
 
     async def switch_on(self) -> None:
@@ -155,8 +166,12 @@ class _Stage:
         self._tell(f"{done} {event.remark}".rstrip())
         match event.what:
             case PowerCut():
+                self._dark_since = self._clock()
                 await self._switch_off()
             case PowerBack():
+                # As the watch of a worker does that comes back.
+                dark = (self._dark_since, self._clock())
+                await self._service.store.in_thread(note_past, "down", dark, "no worker was running")
                 await self.switch_on()
 
     def _tell(self, sentence: str) -> None:

@@ -51,6 +51,12 @@ def close_outage(connection: sa.Connection, kind: str, now: datetime) -> None:
     connection.execute(sa.update(outages).where(going_on).values(ended_at=now))
 
 
+def note_past(connection: sa.Connection, kind: str, span: tuple[datetime, datetime], cause: str) -> None:
+    """An outage that is over. span: when it began and ended."""
+    open_outage(connection, kind, span[0], cause)
+    close_outage(connection, kind, span[1])
+
+
 def current_outage(connection: sa.Connection, kind: str) -> Outage | None:
     going_on = (outages.c.kind == kind) & outages.c.ended_at.is_(None)
     row = connection.execute(sa.select(*_OUTAGE).where(going_on)).one_or_none()

@@ -116,6 +116,13 @@ def due_ids(connection: sa.Connection, now: datetime, limit: int) -> list[int]:
     return list(connection.execute(due).scalars())
 
 
+def next_due(connection: sa.Connection) -> tuple[datetime, int] | None:
+    """When the next e-mail of any clinic may go out, and its clinic's id."""
+    soonest = sa.select(emails.c.not_before, emails.c.clinic_id).where(_waiting).order_by(emails.c.not_before).limit(1)
+    row = connection.execute(soonest).first()
+    return (row.not_before, row.clinic_id) if row else None
+
+
 @dataclass(frozen=True)
 class Lease:
     """Whose claim it is: the worker's name, a token fresh for each claim, and how many seconds it lasts."""

@@ -5,6 +5,8 @@ Knows the revisions by name so that asking costs one SELECT and no import of the
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import sqlalchemy as sa
 
 from service.errors import BadConfiguration, Unavailable
@@ -30,11 +32,7 @@ def require_current(store: Store) -> None:
     if found == HEAD:
         return
     if found is None:
-        raise BadConfiguration(
-            "there is no Aftercare database here yet",
-            field="AFTERCARE_DATABASE_URL",
-            next_step="Run `aftercare init`, or set AFTERCARE_DATABASE_URL or AFTERCARE_DATA_DIR to the one you have.",
-        )
+        raise _nothing_at(store.url)
     if found in REVISIONS:
         raise BadConfiguration(
             f"the database is older than this program (it is at {found}, this needs {HEAD})",
@@ -42,6 +40,25 @@ def require_current(store: Store) -> None:
             next_step="Make a backup, then run `aftercare init` to bring it up to date.",
         )
     raise _newer(found)
+
+
+def require_file(database: str) -> None:
+    """Raises BadConfiguration where SQLite's file is missing: opening it would make an empty one."""
+    url = sa.make_url(database)
+    if url.get_backend_name() == "sqlite" and url.database and not Path(url.database).exists():
+        raise _nothing_at(url)
+
+
+def _nothing_at(url: sa.URL) -> BadConfiguration:
+    """No tables of ours there."""
+    is_file = url.get_backend_name() == "sqlite"
+    where = Path(url.database or "").absolute() if is_file else f"{url.database} on {url.host or 'this machine'}"
+    return BadConfiguration(
+        f"there is no Aftercare database at {where}",
+        field="AFTERCARE_DATABASE_URL",
+        next_step="Go to the folder in which `aftercare init` was run, or set AFTERCARE_DATA_DIR or "
+        "AFTERCARE_DATABASE_URL to what you have. The first time: `aftercare init`.",
+    )
 
 
 def migrate(store: Store) -> bool:
@@ -55,6 +72,8 @@ def migrate(store: Store) -> bool:
         raise _newer(found)
     if found == HEAD:
         return False
+    if found is None and store.is_sqlite:
+        _make_private(Path(store.url.database or ""))
     config = Config()
     config.set_main_option("script_location", "service.store:migrations")
     config.set_main_option("path_separator", "os")
@@ -64,6 +83,13 @@ def migrate(store: Store) -> bool:
         command.upgrade(config, "head")
         _require_whole(connection)
     return True
+
+
+def _make_private(file: Path) -> None:
+    """A new SQLite file and what lies beside it: for this user alone, whatever the umask."""
+    for one in (file, *(file.with_name(file.name + suffix) for suffix in ("-wal", "-shm"))):
+        if one.exists():
+            one.chmod(0o600)
 
 
 def _require_whole(connection: sa.Connection) -> None:

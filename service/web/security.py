@@ -29,6 +29,11 @@ HEADERS = {
 _FOREIGN = ("default-src 'none'", "style-src 'unsafe-inline'", "base-uri 'none'", "form-action 'none'")
 FOREIGN_HTML_POLICY = "; ".join((*_FOREIGN, "frame-ancestors 'self'", "sandbox"))
 
+_NOT_OUR_NAME = (
+    "This server does not answer under that name. On its own machine it is http://127.0.0.1 with the port of\n"
+    "AFTERCARE_BIND; from another machine use `ssh -L 8025:127.0.0.1:8025 SERVER` and open http://127.0.0.1:8025/.\n"
+    "For a name of its own see AFTERCARE_PUBLIC_URL.\n"
+)
 _REFUSED_METHODS = frozenset({"TRACE", "TRACK", "CONNECT"})
 
 
@@ -69,7 +74,7 @@ class Secured:
         if scope["method"] in _REFUSED_METHODS:
             return PlainTextResponse("This method is not allowed.\n", 405, {"Allow": "GET, HEAD, POST"})
         if host_name(Headers(scope=scope).get("host", "")) not in self._hosts:
-            return PlainTextResponse("This server does not answer under that name.\n", 400)
+            return PlainTextResponse(_NOT_OUR_NAME, 400)
         return None
 
 

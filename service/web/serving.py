@@ -7,6 +7,7 @@ so many at once.
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -15,8 +16,22 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
+from service.errors import Unavailable
+
 #: Connections at once; more are told to come back.
 MOST_AT_ONCE = 200
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises Unavailable, before anything else has begun, where the address cannot be used."""
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise Unavailable(
+            f"the pages cannot listen on {host}:{port}: {error.strerror or error}",
+            field="AFTERCARE_BIND",
+            next_step="End what uses that port (a demo, another serve), or set AFTERCARE_BIND=127.0.0.1:8026.",
+        ) from None
 
 
 class Patient(H11Protocol):

@@ -40,6 +40,7 @@ def test_a_date_is_read_in_the_chosen_order_and_iso_always(value: str, order: Da
     ("value", "order", "says"),
     [
         ("03/04/2026", None, "'03/04/2026' may mean two dates: choose the date order"),
+        ("22/11/2026", None, "'22/11/2026' is not written like 2026-04-03: choose the date order"),
         ("25/04/2026", None, "choose the date order"),
         ("3.4.2026", None, "choose the date order"),
         ("2026/04/03", None, "choose the date order"),

@@ -197,7 +197,7 @@ def test_a_log_of_something_else_and_a_foreign_secret_key_are_not_believed(
     key = key_file.read_bytes()
     key_file.unlink()
     done = cli("restore", file, "--force", "--now", AFTER)
-    assert "The secret key here is not the one of this backup" in done.err
+    assert "This backup does not hold the secret key that goes with it" in done.err
     (log := cli.folder / "mail.log").write_text(postfix_log(relay.log))
     refused = cli.refusal("uncertain", "from-log", log, "--yes", "--now", AFTER)
     assert refused["field"] == "AFTERCARE_SECRET_KEY"

@@ -53,6 +53,7 @@ def test_the_json_document_is_the_one_of_the_interface(table: Path, capsys: pyte
             "delimiter": ",",
             "ignored_columns": [],
             "registered_late": 0,
+            "at_once": 1,
         },
         "",
     )

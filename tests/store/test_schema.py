@@ -27,7 +27,7 @@ def test_a_migrated_database_is_current_and_migrating_again_changes_nothing(stor
 
 def test_an_empty_database_is_refused_until_it_is_migrated(empty: Store) -> None:
     assert revision(empty) is None
-    with pytest.raises(BadConfiguration, match="no Aftercare database here") as refusal:
+    with pytest.raises(BadConfiguration, match="no Aftercare database at") as refusal:
         require_current(empty)
     assert "aftercare init" in (refusal.value.next_step or "")
     assert migrate(empty) is True

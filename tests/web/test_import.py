@@ -46,7 +46,7 @@ def test_nothing_is_written_before_somebody_says_so(world: World) -> None:
         page = browser.get(path).text
         told = words(page)
         assert "Nothing is imported yet" in told
-        assert "To import 2 Known already 0 Rejected 1 E-mails already too late 2" in told
+        assert "To import 2 Known already 0 Rejected 1 E-mails that go out at once 2 E-mails already too late 2" in told
         assert "Import these 2" in told
         assert "Stored as UTF-8, its columns separated by commas, 3 rows without the first line." in told
         assert "Treatment date day of the treatment 2026-11-20 · 2026-11-10" in told

@@ -167,9 +167,12 @@ def _page(door: Door, said: dict[str, Any], status: int = 200) -> Response:
 
 
 def _no_link(door: Door) -> Response:
-    sentence = "It was used already, or it is too old."
+    sentence = "It was used already, it is too old, or it belongs to another installation."
     return door.problem(
-        404, "This link does not open anything", sentence, "Ask the owner of your clinic for a new one."
+        404,
+        "This link does not open anything",
+        sentence,
+        "Ask the owner of your clinic for a new one. Or on the machine itself: aftercare staff link EMAIL.",
     )
 
 

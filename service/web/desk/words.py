@@ -47,14 +47,14 @@ _NEXT: Mapping[str, str] = {
     Reason.SUPPRESSED: "Their address is not written to. Phone, and ask for another one.",
     Reason.REFUSED: "Their mail server refused it. Phone, and check the address.",
     Reason.REGISTERED_LATE: "It was registered after its time. Phone if the visit was not long ago.",
-    Reason.TOO_LATE: "Its time was over before it could go out. Phone: the call is on the list.",
+    Reason.TOO_LATE: "Its time was over before it could go out. See Calls: phone, or a later e-mail has done it.",
     Reason.UNAPPROVED: "Its words are not approved. A clinician can approve them under Words.",
     Reason.RENDER_ERROR: "It could not be written. Tell whoever runs this program.",
     Reason.PAUSED: "The client is paused. Resume on the client's page.",
     Reason.RESTORED: "The data came from a backup. Whoever runs this program must say what was sent.",
     State.UNCONFIRMED: "The mail server's answer was lost, so it may have arrived or not. Phone.",
     State.FAILED: "It could not be handed over. Phone, and check the address.",
-    State.MISSED: "It did not go out in time. Phone: the call is on the list.",
+    State.MISSED: "It did not go out in time. See Calls: phone, or a later e-mail has done it.",
     State.HELD: "A person must clear the cause first.",
 }
 _FATES = {
