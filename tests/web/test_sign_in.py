@@ -12,7 +12,7 @@ import pytest
 from httpx2 import Cookies, Response
 
 from service.actions import clinic_setup, second_factor, sign_in, staffing
-from service.actions.second_factor import USE
+from service.actions.second_factor import USE, Confirming
 from service.actions.sign_in import Signed
 from service.store import staff
 from service.store.tables import Role
@@ -94,7 +94,7 @@ def with_code(world: World, email: str) -> pyotp.TOTP:
     begun = second_factor.show(keys, email, "set up")
     phone, before = pyotp.TOTP(begun.secret), at(NOON) - timedelta(minutes=5)
     me = Signed(person["clinic_id"], person["id"], "set up", "", before)
-    second_factor.confirm(world.store, keys, me, begun.sealed, phone.at(before))
+    second_factor.confirm(world.store, keys, me, Confirming(begun.sealed, phone.at(before), PASSWORD))
     return phone
 
 
@@ -546,8 +546,12 @@ def test_where_the_clinic_asks_for_it_everybody_sets_it_up_before_anything_else(
     assert "Your clinic asks everybody" in page.text
     assert "<svg" in page.text
     secret = re.sub(r"\s", "", re.search(r'class="key"[^>]*>([^<]*)<', page.text)[1])  # type: ignore[index]
-    assert tab.post("/account/code", {"sealed": hidden(page)["sealed"], "code": "000000"}).status_code == 400
-    sent = {"sealed": hidden(page)["sealed"], "code": pyotp.TOTP(secret).at(tab.now)}
+    sent = {"sealed": hidden(page)["sealed"], "code": pyotp.TOTP(secret).at(tab.now), "password": PASSWORD}
+    for harm, said in (({"code": "000000"}, "This code is not right"), ({"password": ""}, "This is not your password")):
+        refused = tab.post("/account/code", {**sent, **harm})
+        assert (refused.status_code, said in refused.text) == (400, True)
+        assert page.text.split('class="key"')[1][:60] in refused.text  # the app need not be set up again
+        assert f'id="{next(iter(harm))}-error"' in refused.text
     assert tab.post("/account/code", sent).headers["location"] == "/account?done=code"
     assert tab.is_in
     assert tab.post("/logout").status_code == 303
