@@ -37,6 +37,7 @@ class Session:
     """A new session. token: for the cookie alone. complete: False while the second factor is still asked for."""
 
     token: str
+    staff_id: int
     complete: bool
 
 
@@ -97,7 +98,7 @@ def account_of(email: str) -> str:
 def begin(connection: sa.Connection, person: sa.RowMapping, now: datetime, *, with_code: bool = False) -> Session:
     """A session for somebody whose password, or one-time link, was right. with_code: the second factor was too."""
     complete = with_code or person["code_secret"] is None
-    made = Session(secrets.token_urlsafe(32), complete)
+    made = Session(secrets.token_urlsafe(32), person["id"], complete)
     row = {"id": digest(made.token), "clinic_id": person["clinic_id"], "staff_id": person["id"], "complete": complete}
     staff.add_session(connection, {**row, "made_at": now, "until": now + (ABSOLUTE if complete else HALF_FOR)})
     if complete:

@@ -394,6 +394,41 @@ def test_what_was_typed_survives_signing_in_anew_in_another_window(world: World)
     assert tab.post(path, kept).headers["location"] == f"/clients/{client_id}?done=stopped"
 
 
+@pytest.mark.parametrize("how", ["ended", "signed out", "with a code"])
+def test_what_was_typed_does_not_come_back_to_whoever_signs_in_next(world: World, how: str) -> None:
+    tab = signed_in(world, staff_member(world, Role.RECEPTION))
+    if how == "signed out":
+        tab.post("/logout")
+    page = tab.later(minutes=45).post("/clients/new", TYPED)
+    assert page.status_code == 401
+    colleague = staff_member(world, Role.OWNER)
+    phone = with_code(world, colleague) if how == "with a code" else None
+    page = tab.sign_in(colleague, **unescaped(page))
+    if phone is not None:
+        page = tab.post("/login/code", {"code": phone.at(tab.now), **unescaped(page)})
+    assert page.status_code == 403
+    assert "Somebody else typed here" in page.text
+    assert TYPED["email"] not in page.text
+    assert tab.is_in  # the colleague's own work goes on
+
+
+def test_what_was_typed_is_not_sent_on_by_a_colleague_who_signed_in_in_another_window(world: World) -> None:
+    client_id, email = world.client("Ada Lane"), staff_member(world, Role.RECEPTION)
+    tab, path = signed_in(world, email), f"/clients/{client_id}/stop"
+    tab.get(path)
+    old = tab.csrf
+    tab.post("/logout")
+    tab.sign_in(staff_member(world, Role.OWNER))
+    before = everything(world)
+    page = tab.post(path, {"csrf": old, "reason": "asked on the phone"})
+    assert (page.status_code, "Somebody else typed here" in page.text) == (403, True)
+    assert "asked on the phone" not in page.text
+    assert everything(world) == before
+    # Whoever typed it signs in again, goes back, and sends it once more.
+    tab.sign_in(email)
+    assert unescaped(tab.post(path, {"csrf": old, "reason": "asked on the phone"}))["reason"] == "asked on the phone"
+
+
 @pytest.mark.parametrize(
     "around",
     [
@@ -441,7 +476,9 @@ def test_what_a_part_of_the_editor_sent_by_itself_leads_back_to_the_whole_editor
         assert (page.status_code, page.headers["hx-retarget"]) == (200, "body")
         page = tab.sign_in(email, **unescaped(page))
     else:
-        page = tab.post(f"{editor}/findings", {**typed, "csrf": "0" * 64}, headers=PART)
+        old = tab.csrf
+        tab.sign_in(email)
+        page = tab.post(f"{editor}/findings", {**typed, "csrf": old}, headers=PART)
         assert (page.status_code, page.headers["hx-retarget"]) == (200, "body")
     assert f'action="{editor}"' in page.text
     before = everything(world)
@@ -514,10 +551,12 @@ def test_half_a_session_lasts_ten_minutes_and_says_so(world: World) -> None:
     phone, tab = with_code(world, email), Tab(world)
     tab.sign_in(email)
     tab.later(minutes=10, seconds=1)
-    page = tab.post("/login/code", {"code": phone.at(tab.now), "kept:note": "typed before", "then": "/calls"})
+    page = tab.post(
+        "/login/code", {"code": phone.at(tab.now), "kept:note": "typed before", "typist": "x", "then": "/calls"}
+    )
     assert page.status_code == 401
     assert "Please sign in again" in page.text
-    assert hidden(page) == {"then": "/calls", "kept:note": "typed before"}
+    assert hidden(page) == {"then": "/calls", "kept:note": "typed before", "typist": "x"}
 
 
 def test_codes_are_throttled_like_passwords_even_over_many_sign_ins(world: World) -> None:
