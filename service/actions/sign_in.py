@@ -126,7 +126,7 @@ def make_link(connection: sa.Connection, clinic_id: int, staff_id: int, who: Who
     lasts = FIRST_LINK_FOR if person["password"] is None else RESET_LINK_FOR
     row = {"id": digest(token), "clinic_id": clinic_id, "staff_id": staff_id}
     staff.end_links(connection, staff_id, who.now)
-    staff.add_link(connection, {**row, "made_at": who.now, "until": who.now + lasts})
+    staff.add_link(connection, {**row, "made_at": who.now, "made_by": who.actor, "until": who.now + lasts})
     audit.note(connection, clinic_id, Deed(who.actor, "sign-in link made", f"staff {staff_id}", {}), who.now)
     return token
 
@@ -144,11 +144,14 @@ def choose_password(store: Store, token: str, password: str, now: datetime) -> S
     check_password(password, guessable(person, clinic))
     sealed = seal_password(password)
     with store.write() as connection:
-        if not staff.use_link(connection, digest(token), now):
+        made_by = staff.use_link(connection, digest(token), now)
+        if made_by is None:
             return None
         staff.change(connection, person["id"], password=sealed)
         staff.end_sessions(connection, person["id"], now)
-        audit.note(connection, clinic.id, Deed(person["email"], "password chosen", f"staff {person['id']}", {}), now)
+        # Whoever made the link may have opened it too: the line names both.
+        deed = Deed(person["email"], "password chosen", f"staff {person['id']}", {"with_a_link_made_by": made_by})
+        audit.note(connection, clinic.id, deed, now)
         return begin(connection, person, now)
 
 

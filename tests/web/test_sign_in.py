@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 from datetime import timedelta
 from typing import Any
 
 import pyotp
 import pytest
+import sqlalchemy as sa
 from httpx2 import Cookies, Response
 
 from service.actions import clinic_setup, second_factor, sign_in, staffing
 from service.actions.second_factor import USE, Confirming
 from service.actions.sign_in import Signed
 from service.store import staff
-from service.store.tables import Role
+from service.store.tables import Role, audit
 from tests.support.desk import NOON, PASSWORD, staff_member, web
 from tests.support.desk_rights import everything
 from tests.support.world import World, at
 
 ANOTHER = "copper lantern quiet meadow"
+NEW = {"password": ANOTHER, "again": ANOTHER}
 #: What a browser says of a form on a page of ours.
 OURS = {"origin": "https://testserver"}
 PART = {**OURS, "hx-request": "true"}
@@ -177,6 +180,36 @@ def test_a_newer_link_ends_the_older_one_and_a_new_password_ends_every_session(w
     assert Tab(world).get(older).status_code == 404
     assert Tab(world).post(newer, {"password": ANOTHER, "again": ANOTHER}).status_code == 303
     assert not tab.is_in
+
+
+def test_who_made_a_link_that_was_used_is_told_to_whoever_it_was_for_and_to_the_audit(world: World) -> None:
+    owner, clinician = signed_in(world, staff_member(world, Role.OWNER)), staff_member(world, Role.CLINICIAN)
+    with world.store.read() as connection:
+        staff_id = staff.active_with(connection, clinician)[0]["id"]
+    theirs = signed_in(world, clinician)
+    assert "was used on" not in theirs.get("/").text  # the first link of all is how they came
+    owner.get("/settings/staff")
+    made = owner.post(f"/settings/staff/{staff_id}/link")
+    path = re.search(r"/welcome/[\w-]+", made.text)
+    assert path is not None
+    # The owner opens it herself: only a new password leads in, and it puts the clinician out.
+    assert Tab(world).post(path[0], {"password": "", "again": ""}).status_code == 400
+    assert Tab(world).post(path[0], {"password": ANOTHER, "again": ANOTHER}).status_code == 303
+    assert not theirs.is_in
+    later = Tab(world).later(days=1)
+    assert later.post(link(world, clinician, "2026-11-21 11:50"), NEW).status_code == 303
+    told = "A link made by <bdi>owner1@northgate-clinic.org</bdi> was used on "
+    for page in ("/", "/account"):
+        assert told in later.get(page).text
+    assert "was used on" not in owner.get("/").text
+    later.later(days=7)
+    later.sign_in(clinician, ANOTHER)
+    assert told not in later.get("/").text
+    assert told in later.get("/account").text
+    with world.store.read() as connection:
+        chosen = sa.select(audit.c.detail).where(audit.c.action == "password chosen").order_by(audit.c.id)
+        who = [json.loads(detail)["with_a_link_made_by"] for detail in connection.execute(chosen).scalars()]
+    assert who == ["test", "test", "owner1@northgate-clinic.org", world.who(NOON).actor]
 
 
 def test_looking_at_a_link_does_not_use_it_up(world: World) -> None:

@@ -21,6 +21,8 @@ _DONE = {
 }
 #: So much of a session's digest tells one's own sessions apart.
 _SHORT = 16
+#: So many one-time links that were used are shown.
+LINKS = 5
 Errors = list[tuple[str, str]]
 
 
@@ -31,6 +33,7 @@ def _account(visit: Visit) -> Answer:
 def _shown(visit: Visit, errors: Errors = []) -> Page:  # noqa: B006 - never changed
     with visit.store.read() as connection:
         rows = staff.sessions_of(connection, visit.clinic.id, visit.staff.id, visit.now)
+        used = staff.links_used(connection, visit.clinic.id, visit.staff.id, LINKS)
     sessions = [
         {
             "short": row["id"][:_SHORT],
@@ -42,7 +45,7 @@ def _shown(visit: Visit, errors: Errors = []) -> Page:  # noqa: B006 - never cha
         if row["complete"]
     ]
     done = "" if errors else _DONE.get(visit.query.get("done", ""), "")
-    said = {"sessions": sessions, "errors": errors, "error": beside(errors), "done": done}
+    said = {"sessions": sessions, "links": used, "errors": errors, "error": beside(errors), "done": done}
     return Page("account.html", said, 400 if errors else 200)
 
 
