@@ -8,12 +8,15 @@ from __future__ import annotations
 from datetime import datetime
 from hashlib import sha256
 
-from service.mail.mailbox import Mailbox, NotNow, Waiting, trouble
+from service.errors import Unavailable
+from service.mail.mailbox import Mailbox, NotNow, Unread, Waiting, trouble
 from service.store import watch
 from service.store.engine import Store
 
 #: Rounds. With the pauses after failed ones that is some minutes.
 TRIES = 3
+#: Rounds for one at which the connection ends each time: some hours, as the network may be the reason.
+BROKEN = 10
 _NAME = "mailbox tries"
 
 
@@ -30,6 +33,10 @@ def hand_out(store: Store, box: Mailbox, one: Waiting, now: datetime) -> bytes:
             raise
         fix = "It is asked for again by itself; if that does not help it stays unread there, for a person."
         raise trouble(f"the server does not hand out {one.name}", fix) from None
+    except Unavailable:
+        if _count(store, one, now) >= BROKEN:
+            raise Unread("not read: the connection ends whenever it is asked for") from None
+        raise
 
 
 def _count(store: Store, one: Waiting, now: datetime) -> int:

@@ -16,7 +16,7 @@ import structlog
 from service import wiring
 from service.actions import fetching
 from service.actions.fetching import FAILED, MOST, Fetching, last_round
-from service.actions.handing_out import TRIES
+from service.actions.handing_out import BROKEN, TRIES
 from service.actions.hello import say_hello
 from service.actions.telling import Teller
 from service.domain.reminder import State
@@ -236,6 +236,20 @@ def test_a_second_such_message_has_tries_of_its_own(world: World, imap: Imap) ->
     imap.messages[second] = letter(DESK, "Re: hello", "My head is red.")
     assert fetch(world, "2026-11-21 11:09") == {"human": 1}
     assert imap.unread == {first, second}
+
+
+def test_a_message_at_which_the_connection_ends_each_time_does_not_end_the_reading(world: World, imap: Imap) -> None:
+    world = over_imap(world, imap)
+    _, sender = reminded(world)
+    poison = imap.add(letter(DESK, "Re: hello", "My head is red."))
+    imap.add(delivery_report(sender.partition("@")[0]))
+    imap.spoil["UID FETCH"] = None
+    for minute in range(10, 10 + BROKEN):
+        with pytest.raises(Unavailable, match="broke off"):
+            fetch(world, f"2026-11-21 11:{minute}")
+    imap.spoil.clear()
+    assert fetch(world, "2026-11-21 11:40") == {"bounce": 1}
+    assert imap.unread == {poison}
 
 
 def test_one_message_that_the_database_cannot_take_holds_up_nobody(world: World, maildir: Path, store: Store) -> None:
