@@ -19,6 +19,7 @@ from datetime import UTC, datetime, timedelta
 import sqlalchemy as sa
 import structlog
 
+from service.actions.handing_out import hand_out
 from service.actions.returned import Meaning, read, take_in
 from service.actions.revise import Who
 from service.actions.survey import minute, utc
@@ -180,12 +181,12 @@ class Fetching:
     def _take_in(self, box: Mailbox, one: Waiting, now: datetime) -> tuple[Meaning, str]:
         """One message, and why it could not be read. What cannot be is kept for a person, and the next ones go on."""
         try:
-            message = read(box.read(one), self.signer)
+            message = read(hand_out(self.store, box, one, now), self.signer)
             with self.store.write() as connection:
                 meaning = take_in(connection, self.signer, message, Who(self.actor, now))
                 self._remember(connection, one)
         except AftercareError:
-            raise  # the mailbox or the database, not this message
+            raise  # the mailbox or the database: this message is read in a later round
         except Unread as error:
             problem = str(error)
         except Exception:  # a bug met by one message must not hold up the others: a person reads it

@@ -48,6 +48,15 @@ class Begun:
 
 
 @dataclass(frozen=True)
+class Confirming:
+    """What sets up a second factor. sealed: of `Begun`; code: what the app shows; password: the account's."""
+
+    sealed: str
+    code: str
+    password: str
+
+
+@dataclass(frozen=True)
 class Half:
     """The second half of a sign-in. session: digest of the half session; address: where it comes from."""
 
@@ -72,18 +81,23 @@ def _begun(secret: str, keys: Keys, email: str, session: str) -> Begun:
     return Begun(secret, uri, _sealed(keys, secret, _pending(session)))
 
 
-def confirm(store: Store, keys: Keys, me: Signed, sealed: str, code: str) -> None:
-    """Begin to ask for it: the app has shown a right code. Ends the other sessions. Raises BadInput, NotAllowed."""
-    secret = _opened(keys, sealed, _pending(me.session))
+def confirm(store: Store, keys: Keys, me: Signed, given: Confirming) -> None:
+    """Begin to ask for it: the app has shown a right code, and the password says that it is their app.
+
+    Ends the other sessions. Raises BadInput (field "code" or "password"), NotAllowed after too many passwords.
+    """
+    secret = _opened(keys, given.sealed, _pending(me.session))
     if secret is None:
         raise BadInput("this page was too old", field="code", next_step="Use the new picture.")
-    step = _step(secret, code, me.now)
+    step = _step(secret, given.code, me.now)
     if step is None:
         raise BadInput("this code is not right", field="code", next_step=_AGAIN)
+    _prove(store, me, given.password)
     with store.write() as connection:
         person = staff.get(connection, me.clinic_id, me.staff_id, lock=True)
         if person["code_secret"] is not None:
             raise NotAllowed("you have a second factor already", next_step="Remove it first.")
+        forget_try(connection, account_of(person["email"]), me.address)
         kept = _sealed(keys, secret, _kept(me.staff_id))
         staff.change(connection, me.staff_id, code_secret=kept, code_step=max(step, person["code_step"]))
         staff.end_sessions(connection, me.staff_id, me.now, but=me.session)
@@ -118,14 +132,20 @@ def give(store: Store, keys: Keys, half: Half, now: datetime) -> Session | None:
 
 def remove_own(store: Store, me: Signed, password: str) -> None:
     """Ask for it no more. Raises BadInput for a wrong password, NotAllowed after too many tries."""
+    person = _prove(store, me, password)
+    with store.write() as connection:
+        forget_try(connection, account_of(person["email"]), me.address)
+        _remove(connection, person, Who(person["email"], me.now), but=me.session)
+
+
+def _prove(store: Store, me: Signed, password: str) -> sa.RowMapping:
+    """Who it is, by their password: an open session may be in anybody's hands. Slow, so outside any transaction."""
     with store.read() as connection:
         person = staff.get(connection, me.clinic_id, me.staff_id)
     note_try(store, account_of(person["email"]), me.address, me.now)
     if not fits(password, person["password"]):
         raise BadInput("this is not your password", field="password", next_step="Type the one you sign in with.")
-    with store.write() as connection:
-        forget_try(connection, account_of(person["email"]), me.address)
-        _remove(connection, person, Who(person["email"], me.now), but=me.session)
+    return person
 
 
 def remove_for(connection: sa.Connection, clinic: Clinic, staff_id: int, who: Who) -> None:

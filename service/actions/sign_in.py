@@ -37,6 +37,7 @@ class Session:
     """A new session. token: for the cookie alone. complete: False while the second factor is still asked for."""
 
     token: str
+    staff_id: int
     complete: bool
 
 
@@ -97,7 +98,7 @@ def account_of(email: str) -> str:
 def begin(connection: sa.Connection, person: sa.RowMapping, now: datetime, *, with_code: bool = False) -> Session:
     """A session for somebody whose password, or one-time link, was right. with_code: the second factor was too."""
     complete = with_code or person["code_secret"] is None
-    made = Session(secrets.token_urlsafe(32), complete)
+    made = Session(secrets.token_urlsafe(32), person["id"], complete)
     row = {"id": digest(made.token), "clinic_id": person["clinic_id"], "staff_id": person["id"], "complete": complete}
     staff.add_session(connection, {**row, "made_at": now, "until": now + (ABSOLUTE if complete else HALF_FOR)})
     if complete:
@@ -125,7 +126,7 @@ def make_link(connection: sa.Connection, clinic_id: int, staff_id: int, who: Who
     lasts = FIRST_LINK_FOR if person["password"] is None else RESET_LINK_FOR
     row = {"id": digest(token), "clinic_id": clinic_id, "staff_id": staff_id}
     staff.end_links(connection, staff_id, who.now)
-    staff.add_link(connection, {**row, "made_at": who.now, "until": who.now + lasts})
+    staff.add_link(connection, {**row, "made_at": who.now, "made_by": who.actor, "until": who.now + lasts})
     audit.note(connection, clinic_id, Deed(who.actor, "sign-in link made", f"staff {staff_id}", {}), who.now)
     return token
 
@@ -143,11 +144,14 @@ def choose_password(store: Store, token: str, password: str, now: datetime) -> S
     check_password(password, guessable(person, clinic))
     sealed = seal_password(password)
     with store.write() as connection:
-        if not staff.use_link(connection, digest(token), now):
+        made_by = staff.use_link(connection, digest(token), now)
+        if made_by is None:
             return None
         staff.change(connection, person["id"], password=sealed)
         staff.end_sessions(connection, person["id"], now)
-        audit.note(connection, clinic.id, Deed(person["email"], "password chosen", f"staff {person['id']}", {}), now)
+        # Whoever made the link may have opened it too: the line names both.
+        deed = Deed(person["email"], "password chosen", f"staff {person['id']}", {"with_a_link_made_by": made_by})
+        audit.note(connection, clinic.id, deed, now)
         return begin(connection, person, now)
 
 

@@ -48,6 +48,10 @@ class Unread(Exception):
     """One message cannot be read; the others may. Its text says why, without personal data."""
 
 
+class NotNow(Unread):
+    """The server does not hand it out at present, though it may later: RFC 5530 UNAVAILABLE, INUSE, LIMIT."""
+
+
 class Mailbox(Protocol):
     """An open mailbox. Whatever is the matter with it as a whole raises Unavailable (field: the setting)."""
 
@@ -55,7 +59,7 @@ class Mailbox(Protocol):
         """The oldest messages to look at, no more than `most`. after: the place remembered last, "" for none."""
 
     def read(self, one: Waiting) -> bytes:
-        """Its bytes, at most MOST_BYTES + 1 of them. Raises Unread."""
+        """Its bytes, at most MOST_BYTES + 1 of them. Raises Unread, or NotNow if it is worth asking again."""
 
     def done(self, one: Waiting) -> None:
         """It was taken in: nobody has to read it any more."""

@@ -10,12 +10,13 @@ import imaplib
 import re
 import socket
 import ssl
+from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from typing import Any
 
-from service.mail.mailbox import MailboxAddress, Unread, Waiting, trouble
+from service.mail.mailbox import MailboxAddress, NotNow, Waiting, trouble
 from service.mail.relay_address import tls_context
 from service.mail.reports_mime import MOST_BYTES
 
@@ -23,6 +24,8 @@ from service.mail.reports_mime import MOST_BYTES
 TIMEOUT = 20.0
 #: The server may send so much more than was asked for in one piece.
 _ASIDE = 64 * 1024
+#: "7 (UID 9)", also among what the server says unasked.
+_NUMBERED = re.compile(rb"(\d+) \(.*?\bUID (\d+)")
 _PLACE = re.compile(r"([0-9a-f]{8}) (\d{1,10}):(\d{1,10})")
 
 
@@ -71,9 +74,10 @@ class ImapBox:
 
     def _select(self, folder: str, *, looking: bool) -> None:
         self._step = f"the folder {folder}"
-        kind, _ = self._client.select(_quoted(folder), readonly=looking)
+        kind, number = self._client.select(_quoted(folder), readonly=looking)
         if kind != "OK":
             raise imaplib.IMAP4.error
+        self._size = int(number[-1] or 0)
         _, validity = self._client.response("UIDVALIDITY")
         self._validity = int(validity[-1]) if validity and validity[-1] and validity[-1].isdigit() else 0
         self._step = "the messages"
@@ -83,13 +87,32 @@ class ImapBox:
         same = known is not None and (known[1], int(known[2])) == (self._whose, self._validity)
         last = int(known[3]) if known is not None and same else 0
         with self._explained():
-            kind, found = self._client.uid("SEARCH", f"UID {last + 1}:*")
-            if kind != "OK":
-                raise imaplib.IMAP4.error
-        words = b" ".join(line for line in found if isinstance(line, bytes)).split()
-        # "n:*" names the last message even where its UID is less than n.
-        uids = sorted(uid for uid in {int(word) for word in words if word.isdigit()} if uid > last)
-        return [Waiting(f"{self._folder};UID={uid}", self._place(uid), uid) for uid in uids[:most]]
+            uids = self._uids_after(last, most)
+        return [Waiting(f"{self._folder};UID={uid}", self._place(uid), uid) for uid in uids]
+
+    def _uids_after(self, last: int, most: int) -> list[int]:
+        """The lowest UIDs past `last`, by message number: numbers have no gaps, UIDs rise with them (RFC 3501 2.3.1).
+
+        So each answer is short, and of a mailbox of any size some twenty are enough. While only these questions are
+        asked the server renumbers nothing (7.4.1).
+        """
+        first = max(1, self._size - most + 1)
+        newest = self._uids(first, self._size)
+        if first == 1 or newest[0] <= last:
+            return [uid for uid in newest if uid > last]
+        first = 1 + bisect_right(range(1, first), last, key=lambda number: self._uids(number, number)[0])
+        return self._uids(first, first + most - 1)
+
+    def _uids(self, first: int, last: int) -> list[int]:
+        """The UIDs of the messages from one number to another. None may be missing, or it would be passed by."""
+        if last < first:
+            return []
+        kind, found = self._client.fetch(f"{first}:{last}", "(UID)")
+        said = [_NUMBERED.match(line) for line in found if isinstance(line, bytes)] if kind == "OK" else []
+        uids = {int(one[1]): int(one[2]) for one in said if one}
+        if any(number not in uids for number in range(first, last + 1)):
+            raise imaplib.IMAP4.error
+        return [uids[number] for number in range(first, last + 1)]
 
     def _place(self, uid: int) -> str:
         return f"{self._whose} {self._validity}:{uid}"
@@ -97,12 +120,21 @@ class ImapBox:
     def read(self, one: Waiting) -> bytes:
         with self._explained():
             # PEEK: what is only looked at stays unread.
-            kind, found = self._client.uid("FETCH", str(one.uid), f"(BODY.PEEK[]<0.{MOST_BYTES + 1}>)")
+            kind, found = self._of_one("FETCH", str(one.uid), f"(BODY.PEEK[]<0.{MOST_BYTES + 1}>)")
         pieces = [piece for piece in found if isinstance(piece, tuple)] if kind == "OK" else []
         mine = [body for head, body in pieces if re.search(rb"\bBODY\[\]", head)]
         if not mine:
-            raise Unread("not read: the server does not hand it out")
+            raise NotNow("not read: the server does not hand it out")
         return bytes(mine[0])
+
+    def _of_one(self, *asked: str) -> tuple[str, list[Any]]:
+        """The answer about one message; a refusal of any kind, BAD too, is about that message alone."""
+        try:
+            return self._client.uid(*asked)
+        except imaplib.IMAP4.abort:
+            raise
+        except imaplib.IMAP4.error:
+            return "BAD", []
 
     def done(self, one: Waiting) -> None:
         with self._explained():

@@ -114,7 +114,7 @@ def end_sessions(connection: sa.Connection, staff_id: int, now: datetime, but: s
 
 
 def add_link(connection: sa.Connection, link: dict[str, object]) -> None:
-    """A new one-time link. link: id (digest), clinic_id, staff_id, made_at, until."""
+    """A new one-time link. link: id (digest), clinic_id, staff_id, made_at, made_by, until."""
     connection.execute(sa.insert(sign_in_links), link)
 
 
@@ -146,10 +146,20 @@ def open_link(connection: sa.Connection, digest: str, now: datetime) -> sa.RowMa
     return connection.execute(query).mappings().one_or_none()
 
 
-def use_link(connection: sa.Connection, digest: str, now: datetime) -> bool:
-    """Use a link up; False if somebody else has."""
+def use_link(connection: sa.Connection, digest: str, now: datetime) -> str | None:
+    """Use a link up to choose a password: who made it; None if somebody else has used it."""
     mine = (sign_in_links.c.id == digest) & sign_in_links.c.used_at.is_(None) & (sign_in_links.c.until > now)
-    return connection.execute(sa.update(sign_in_links).where(mine).values(used_at=now)).rowcount == 1
+    used = sa.update(sign_in_links).where(mine).values(used_at=now, chosen_at=now)
+    made_by: str | None = connection.execute(used.returning(sign_in_links.c.made_by)).scalar_one_or_none()
+    return made_by
+
+
+def links_used(connection: sa.Connection, clinic_id: int, staff_id: int, most: int) -> list[sa.RowMapping]:
+    """With which links this staff member's password was chosen, the newest first: made_by, chosen_at."""
+    theirs = (sign_in_links.c.clinic_id == clinic_id) & (sign_in_links.c.staff_id == staff_id)
+    asked = sa.select(sign_in_links.c.made_by, sign_in_links.c.chosen_at).where(theirs)
+    used = asked.where(sign_in_links.c.chosen_at.is_not(None)).order_by(sign_in_links.c.chosen_at.desc())
+    return list(connection.execute(used.limit(most)).mappings())
 
 
 def one_try_at_a_time(connection: sa.Connection) -> None:

@@ -24,6 +24,7 @@ staff_sessions = sa.Table(
 )
 
 #: One-time links for the first sign-in and for a new password. id: SHA-256 of the token in the link.
+#: made_by: actor, as in the audit. used_at: it opens nothing from then on; chosen_at: a password was chosen with it.
 sign_in_links = sa.Table(
     "sign_in_links",
     metadata,
@@ -33,6 +34,8 @@ sign_in_links = sa.Table(
     sa.Column("made_at", Instant, nullable=False),
     sa.Column("until", Instant, nullable=False),
     sa.Column("used_at", Instant),
+    sa.Column("made_by", sa.String(254), nullable=False, server_default=""),
+    sa.Column("chosen_at", Instant),
 )
 
 #: A file somebody checks before it is imported. file: gone once it is imported; the whole row is gone after `until`.

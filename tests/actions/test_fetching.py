@@ -16,6 +16,7 @@ import structlog
 from service import wiring
 from service.actions import fetching
 from service.actions.fetching import FAILED, MOST, Fetching, last_round
+from service.actions.handing_out import BROKEN, TRIES
 from service.actions.hello import say_hello
 from service.actions.telling import Teller
 from service.domain.reminder import State
@@ -184,15 +185,71 @@ def test_a_restored_database_reads_again_what_came_since(world: World, imap: Ima
     assert suppressed(world) == ["sam@example.com"]
 
 
-def test_one_message_that_cannot_be_read_is_kept_counted_and_holds_up_nobody(world: World, imap: Imap) -> None:
+def not_handed_out(imap: Imap, raw: bytes = b"") -> int:
+    """In the list, but the server does not hand it out."""
+    uid = imap.add(raw)
+    imap.messages[uid] = None  # type: ignore[assignment]
+    return uid
+
+
+def fails(world: World, now: str) -> None:
+    with pytest.raises(Unavailable, match="does not hand out INBOX;UID=1") as error:
+        fetch(world, now)
+    assert error.value.field == "AFTERCARE_MAILBOX_URL"
+
+
+def test_a_bounce_that_the_server_does_not_hand_out_at_first_is_taken_in_later(world: World, imap: Imap) -> None:
     world = over_imap(world, imap)
     _, sender = reminded(world)
-    gone = imap.add(b"")
-    imap.messages[gone] = None  # type: ignore[assignment] # in the list, but not handed out
-    imap.add(delivery_report(sender.partition("@")[0]))
-    assert fetch(world) == {"unread": 1, "bounce": 1}
+    bounce = not_handed_out(imap)
+    for minute in range(1, TRIES):  # each by a worker that knows nothing of the one before
+        fails(world, f"2026-11-21 11:0{minute}")
+        assert suppressed(world) == []
+    imap.messages[bounce] = delivery_report(sender.partition("@")[0])
+    assert fetch(world, f"2026-11-21 11:0{TRIES}") == {"bounce": 1}
     assert suppressed(world) == ["sam@example.com"]
-    assert fetch(world, "2026-11-21 11:01") == {}
+
+
+def test_a_message_that_is_never_handed_out_is_left_unread_after_some_rounds_and_holds_up_nobody_for_ever(
+    world: World, imap: Imap
+) -> None:
+    world = over_imap(world, imap)
+    _, sender = reminded(world)
+    gone = not_handed_out(imap)
+    imap.add(delivery_report(sender.partition("@")[0]))
+    for minute in range(1, TRIES):
+        for _worker in range(TRIES):  # several in one minute are one try
+            fails(world, f"2026-11-21 11:0{minute}")
+    assert fetch(world, f"2026-11-21 11:0{TRIES}") == {"unread": 1, "bounce": 1}
+    assert suppressed(world) == ["sam@example.com"]
+    assert imap.unread == {gone}
+    assert fetch(world, "2026-11-21 11:09") == {}
+
+
+def test_a_second_such_message_has_tries_of_its_own(world: World, imap: Imap) -> None:
+    world = over_imap(world, imap)
+    first, second = not_handed_out(imap), not_handed_out(imap)
+    for minute in range(1, TRIES):
+        fails(world, f"2026-11-21 11:0{minute}")
+    with pytest.raises(Unavailable, match="does not hand out INBOX;UID=2"):
+        fetch(world, f"2026-11-21 11:0{TRIES}")
+    imap.messages[second] = letter(DESK, "Re: hello", "My head is red.")
+    assert fetch(world, "2026-11-21 11:09") == {"human": 1}
+    assert imap.unread == {first, second}
+
+
+def test_a_message_at_which_the_connection_ends_each_time_does_not_end_the_reading(world: World, imap: Imap) -> None:
+    world = over_imap(world, imap)
+    _, sender = reminded(world)
+    poison = imap.add(letter(DESK, "Re: hello", "My head is red."))
+    imap.add(delivery_report(sender.partition("@")[0]))
+    imap.spoil["UID FETCH"] = None
+    for minute in range(10, 10 + BROKEN):
+        with pytest.raises(Unavailable, match="broke off"):
+            fetch(world, f"2026-11-21 11:{minute}")
+    imap.spoil.clear()
+    assert fetch(world, "2026-11-21 11:40") == {"bounce": 1}
+    assert imap.unread == {poison}
 
 
 def test_one_message_that_the_database_cannot_take_holds_up_nobody(world: World, maildir: Path, store: Store) -> None:
@@ -324,12 +381,13 @@ def test_while_the_workers_own_rounds_fail_nothing_is_read(world: World, maildir
 
 def test_a_stop_breaks_off_a_mailbox_that_does_not_answer(world: World, imap: Imap) -> None:
     world = over_imap(world, imap)
-    imap.spoil["UID SEARCH"] = b""
+    imap.add(letter(DESK, "Re: hello", "My head is red."))
+    imap.spoil["FETCH"] = b""
 
     async def live() -> None:
         by = duty(world)
         by.start(lambda: at(LATER), lambda: True)
-        await asyncio.to_thread(wait_for, lambda: "UID SEARCH UID 1:*" in imap.commands, "the question")
+        await asyncio.to_thread(wait_for, lambda: "FETCH 1:1 (UID)" in imap.commands, "the question")
         await by.close()
         assert by._task is not None
         assert by._task.done()

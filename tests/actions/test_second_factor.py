@@ -10,7 +10,7 @@ import pyotp
 import pytest
 
 from service.actions import clinic_setup, second_factor, sign_in
-from service.actions.second_factor import Half
+from service.actions.second_factor import Confirming, Half
 from service.actions.sign_in import Session, Signed, Typed, digest
 from service.errors import BadInput, NotAllowed, NotFound
 from service.mail.signing import Signer
@@ -43,7 +43,7 @@ def me(world: World, now: datetime = NOW, session: str = "s1") -> Signed:
 def set_up(world: World, now: datetime = NOW - timedelta(hours=1)) -> pyotp.TOTP:
     begun = second_factor.show(KEYS, EMAIL, "s1")
     phone = pyotp.TOTP(begun.secret)
-    second_factor.confirm(world.store, KEYS, me(world, now), begun.sealed, phone.at(now))
+    second_factor.confirm(world.store, KEYS, me(world, now), Confirming(begun.sealed, phone.at(now), PASSWORD))
     return phone
 
 
@@ -77,11 +77,25 @@ def test_it_is_asked_for_only_after_the_app_has_shown_a_right_code(world: World)
     begun = second_factor.show(KEYS, EMAIL, "s1")
     for code in ("", "000000", "abcdef", "１２３４５６", pyotp.TOTP(begun.secret).at(NOW - 2 * STEP)):
         with pytest.raises(BadInput) as refused:
-            second_factor.confirm(world.store, KEYS, me(world), begun.sealed, code)
+            second_factor.confirm(world.store, KEYS, me(world), Confirming(begun.sealed, code, PASSWORD))
         assert refused.value.field == "code"
     assert half(world).complete
-    second_factor.confirm(world.store, KEYS, me(world), begun.sealed, pyotp.TOTP(begun.secret).at(NOW))
+    second_factor.confirm(
+        world.store, KEYS, me(world), Confirming(begun.sealed, pyotp.TOTP(begun.secret).at(NOW), PASSWORD)
+    )
     assert not half(world).complete
+
+
+def test_an_open_session_alone_does_not_bring_in_another_phone(world: World) -> None:
+    begun = second_factor.show(KEYS, EMAIL, "s1")
+    code = pyotp.TOTP(begun.secret).at(NOW)
+    for _guess in range(10):
+        with pytest.raises(BadInput) as refused:
+            second_factor.confirm(world.store, KEYS, me(world), Confirming(begun.sealed, code, "a guess"))
+        assert refused.value.field == "password"
+    with pytest.raises(NotAllowed, match="too many tries"):
+        second_factor.confirm(world.store, KEYS, me(world), Confirming(begun.sealed, code, PASSWORD))
+    assert half(world, NOW + timedelta(minutes=6)).complete
 
 
 def test_what_was_begun_counts_only_in_its_own_session_and_under_a_key_of_ours(world: World) -> None:
@@ -95,7 +109,7 @@ def test_what_was_begun_counts_only_in_its_own_session_and_under_a_key_of_ours(w
         ("AAAA", "s1"),
     ):
         with pytest.raises(BadInput, match="too old"):
-            second_factor.confirm(world.store, KEYS, me(world, session=session), sealed, code)
+            second_factor.confirm(world.store, KEYS, me(world, session=session), Confirming(sealed, code, PASSWORD))
     assert second_factor.show_again(KEYS, EMAIL, "s1", begun.sealed).secret == begun.secret
     assert second_factor.show_again(KEYS, EMAIL, "s2", begun.sealed).secret != begun.secret
 
@@ -104,7 +118,9 @@ def test_a_second_one_does_not_replace_the_first_in_silence(world: World) -> Non
     set_up(world)
     begun = second_factor.show(KEYS, EMAIL, "s1")
     with pytest.raises(NotAllowed, match="already"):
-        second_factor.confirm(world.store, KEYS, me(world), begun.sealed, pyotp.TOTP(begun.secret).at(NOW))
+        second_factor.confirm(
+            world.store, KEYS, me(world), Confirming(begun.sealed, pyotp.TOTP(begun.secret).at(NOW), PASSWORD)
+        )
 
 
 @pytest.mark.parametrize("apart", [-1, 0, 1])
@@ -196,7 +212,7 @@ def test_setting_it_up_and_removing_it_end_the_other_sessions(world: World) -> N
     other, own = half(world), half(world)
     begun = second_factor.show(KEYS, EMAIL, digest(own.token))
     mine = me(world, session=digest(own.token))
-    second_factor.confirm(world.store, KEYS, mine, begun.sealed, pyotp.TOTP(begun.secret).at(NOW))
+    second_factor.confirm(world.store, KEYS, mine, Confirming(begun.sealed, pyotp.TOTP(begun.secret).at(NOW), PASSWORD))
     assert (is_open(world, other.token), is_open(world, own.token)) == (False, True)
     second_factor.remove_own(world.store, mine, PASSWORD)
     assert is_open(world, own.token)

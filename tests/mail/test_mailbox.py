@@ -6,13 +6,14 @@ import os
 import ssl
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import trustme
 
 from service.errors import Unavailable
-from service.mail.mailbox import Mailbox, MailboxAddress, Unread, Waiting, open_mailbox
+from service.mail.mailbox import Mailbox, MailboxAddress, NotNow, Unread, Waiting, open_mailbox
 from service.mail.reports_mime import MOST_BYTES
 from tests.support.imap_server import PASSWORD, USER, Imap, imap_server
 from tests.support.relay_talk import server_side
@@ -110,69 +111,108 @@ def address(server: Imap, scheme: str = "imap", **changed: object) -> MailboxAdd
     return MailboxAddress(scheme, **(given | changed))  # type: ignore[arg-type]
 
 
-@pytest.fixture
-def box(imap: Imap) -> Iterator[Mailbox]:
-    mailbox = open_mailbox(address(imap))
-    yield mailbox
-    mailbox.close()
+@contextmanager
+def box_of(server: Imap, *messages: bytes) -> Iterator[Mailbox]:
+    """Opened with these in it."""
+    for raw in messages:
+        server.add(raw)
+    mailbox = open_mailbox(address(server))
+    try:
+        yield mailbox
+    finally:
+        mailbox.close()
 
 
-def test_imap_gives_bytes_by_uid_oldest_first_and_leaves_them_unread(imap: Imap, box: Mailbox) -> None:
-    for raw in (b"one", b"two", b"three"):
-        imap.add(raw)
-    assert [box.read(one) for one in box.waiting("", 10)] == [b"one", b"two", b"three"]
-    assert [one.name for one in box.waiting("", 2)] == ["INBOX;UID=1", "INBOX;UID=2"]
+def test_imap_gives_bytes_by_uid_oldest_first_and_leaves_them_unread(imap: Imap) -> None:
+    with box_of(imap, b"one", b"two", b"three") as box:
+        assert [box.read(one) for one in box.waiting("", 10)] == [b"one", b"two", b"three"]
+        assert [one.name for one in box.waiting("", 2)] == ["INBOX;UID=1", "INBOX;UID=2"]
     assert imap.unread == {1, 2, 3}
 
 
-def test_imap_marks_what_is_taken_in_and_leaves_what_is_kept(imap: Imap, box: Mailbox) -> None:
-    for raw in (b"one", b"two"):
-        imap.add(raw)
-    first, second = box.waiting("", 10)
-    box.done(first)
-    box.keep(second)
+def test_imap_marks_what_is_taken_in_and_leaves_what_is_kept(imap: Imap) -> None:
+    with box_of(imap, b"one", b"two") as box:
+        first, second = box.waiting("", 10)
+        box.done(first)
+        box.keep(second)
     assert imap.seen == {1}
     assert not [line for line in imap.commands if "Deleted" in line or "EXPUNGE" in line or "MOVE" in line]
 
 
-def test_imap_goes_on_after_the_remembered_place_also_past_what_somebody_opened(imap: Imap, box: Mailbox) -> None:
-    for raw in (b"one", b"two", b"three"):
-        imap.add(raw)
-    place = box.waiting("", 1)[0].place
-    imap.seen.add(2)
-    assert [one.uid for one in box.waiting(place, 10)] == [2, 3]
-    assert box.waiting(box.waiting("", 10)[-1].place, 10) == []
+def test_imap_goes_on_after_the_remembered_place_also_past_what_somebody_opened(imap: Imap) -> None:
+    with box_of(imap, b"one", b"two", b"three") as box:
+        place = box.waiting("", 1)[0].place
+        imap.seen.add(2)
+        assert [one.uid for one in box.waiting(place, 10)] == [2, 3]
+        assert box.waiting(box.waiting("", 10)[-1].place, 10) == []
     assert len(place) <= 40  # the column that remembers it
 
 
-def test_another_folder_or_a_renewed_one_is_read_from_its_beginning(imap: Imap, box: Mailbox) -> None:
-    imap.add(b"one")
-    place = box.waiting("", 1)[0].place
+def test_an_empty_folder_is_asked_nothing(imap: Imap) -> None:
+    with box_of(imap) as box:
+        assert box.waiting("", 10) == []
+
+
+def test_a_folder_of_any_size_with_gaps_of_any_size_is_read_in_order_by_short_questions(imap: Imap) -> None:
+    far = range(4_000_000_000, 4_000_150_000)
+    uids = [*range(1, 60_001, 3), *range(9_000_000, 9_000_007), *far]
+    imap.messages = dict.fromkeys(uids, LETTER)
+    with box_of(imap) as box:
+
+        def after(place: str) -> list[int]:
+            asked = len(imap.commands)
+            found = box.waiting(place, 5)
+            assert len(imap.commands) - asked <= 20
+            return [one.uid for one in found]
+
+        assert after("") == [1, 4, 7, 10, 13]
+        place = box.waiting("", 1)[0].place.rpartition(":")[0]
+        assert after(f"{place}:59999") == uids[20_000:20_005]
+        assert after(f"{place}:9000004") == [9_000_005, 9_000_006, *far[:3]]
+        assert after(f"{place}:{far[-4]}") == list(far[-3:])
+        assert after(f"{place}:{far[-1]}") == []
+
+
+def test_no_message_is_passed_by_because_the_server_left_it_out(imap: Imap) -> None:
+    with box_of(imap, b"one", b"two") as box:
+        imap.spoil["FETCH"] = b"* 2 FETCH (UID 2)\r\nTAG OK done"
+        with pytest.raises(Unavailable, match="refuses the messages"):
+            box.waiting("", 10)
+
+
+def test_another_folder_or_a_renewed_one_is_read_from_its_beginning(imap: Imap) -> None:
+    with box_of(imap, b"one") as box:
+        place = box.waiting("", 1)[0].place
+        assert box.waiting("nonsense", 10)
     imap.validity += 1
     imap.folder = "Returned mail"
     renewed = open_mailbox(address(imap, folder="Returned mail"))
     assert [one.name for one in renewed.waiting(place, 10)] == ["Returned mail;UID=1"]
     renewed.close()
-    assert box.waiting("nonsense", 10)
 
 
-def test_imap_asks_for_no_more_of_a_huge_message_than_anybody_looks_at(imap: Imap, box: Mailbox) -> None:
-    imap.add(b"x" * (MOST_BYTES + 100))
-    assert len(box.read(box.waiting("", 1)[0])) == MOST_BYTES + 1
+def test_imap_asks_for_no_more_of_a_huge_message_than_anybody_looks_at(imap: Imap) -> None:
+    with box_of(imap, b"x" * (MOST_BYTES + 100)) as box:
+        assert len(box.read(box.waiting("", 1)[0])) == MOST_BYTES + 1
 
 
-def test_a_server_that_sends_more_than_was_asked_for_is_not_listened_to(imap: Imap, box: Mailbox) -> None:
-    imap.add(LETTER)
+def test_a_server_that_sends_more_than_was_asked_for_is_not_listened_to(imap: Imap) -> None:
     imap.spoil["UID FETCH"] = b"* 1 FETCH (UID 1 BODY[]<0> {4000000000}\r\nxxx"
-    with pytest.raises(Unavailable, match="broke off"):
+    with box_of(imap, LETTER) as box, pytest.raises(Unavailable, match="broke off"):
         box.read(Waiting("m", "", 1))
 
 
-@pytest.mark.parametrize("answer", [b"TAG NO not now", b"* 1 FETCH (UID 1 FLAGS ())\r\nTAG OK done"])
-def test_one_message_that_the_server_does_not_hand_out_is_unread(imap: Imap, box: Mailbox, answer: bytes) -> None:
+@pytest.mark.parametrize(
+    "answer",
+    [b"TAG NO [UNAVAILABLE] not now", b"TAG BAD what?", b"* 1 FETCH (UID 1 FLAGS ())\r\nTAG OK done"],
+)
+def test_one_message_that_the_server_does_not_hand_out_may_come_later(imap: Imap, answer: bytes) -> None:
     imap.spoil["UID FETCH"] = answer
-    with pytest.raises(Unread):
-        box.read(Waiting("m", "", 1))
+    with box_of(imap, LETTER) as box:
+        with pytest.raises(NotNow):
+            box.read(Waiting("m", "", 1))
+        imap.spoil.clear()
+        assert box.read(Waiting("m", "", 1)) == LETTER
 
 
 def test_a_server_without_auth_plain_gets_a_quoted_log_in(imap: Imap) -> None:
@@ -214,13 +254,14 @@ def test_a_server_that_is_not_there_is_told() -> None:
     assert "refused" in trouble(gone).lower()
 
 
-def test_a_conversation_that_hangs_is_cut_off_from_another_thread(imap: Imap, box: Mailbox) -> None:
-    imap.spoil["UID SEARCH"] = b""
-    cutter = threading.Timer(0.1, box.cut)
-    cutter.start()
-    with pytest.raises(Unavailable, match="broke off"):
-        box.waiting("", 10)
-    cutter.join()
+def test_a_conversation_that_hangs_is_cut_off_from_another_thread(imap: Imap) -> None:
+    imap.spoil["FETCH"] = b""
+    with box_of(imap, LETTER) as box:
+        cutter = threading.Timer(0.1, box.cut)
+        cutter.start()
+        with pytest.raises(Unavailable, match="broke off"):
+            box.waiting("", 10)
+        cutter.join()
 
 
 def test_imaps_believes_only_a_certificate_for_that_name(

@@ -103,7 +103,7 @@ class Signed:
             made = sign_in.begin(connection, person, at(NOON), with_code=with_code)  # type: ignore[arg-type]
         http.cookies.clear()
         http.cookies.set(*cookie_of(self.world, made.token))
-        return csrf_of(made.token)
+        return csrf_of(self.world.service.signer, made.token, made.staff_id)
 
 
 def cookie_of(world: World, token: str, now: str = NOON) -> tuple[str, str]:

@@ -18,7 +18,7 @@ USER, PASSWORD = "returns@clinic.example", 'pa"ss\\wörd'
 
 @dataclass
 class Imap:
-    """A folder and how it is served. messages, seen: by UID. spoil: command -> what is answered instead.
+    """A folder and how it is served. messages, seen: by UID, lowest first. spoil: command -> what is answered instead.
 
     An answer of None hangs up; b"" says nothing until `end` is set.
     """
@@ -39,6 +39,11 @@ class Imap:
         uid = max(self.messages, default=0) + 1
         self.messages[uid] = raw
         return uid
+
+    @property
+    def numbered(self) -> list[int]:
+        """UIDs in the order of the messages' numbers."""
+        return list(self.messages)
 
     @property
     def unread(self) -> set[int]:
@@ -138,12 +143,16 @@ class _Session:
 
     _examine = _select
 
-    def _uid_search(self, line: str) -> str:
-        first = int(line.split(" ")[-1].partition(":")[0])
-        last = max(self.served.messages, default=0)
-        # RFC 9051 6.4.9: "n:*" always names the last message.
-        found = sorted(uid for uid in self.served.messages if uid >= first or uid == last)
-        self._say("* SEARCH " + " ".join(map(str, reversed(found))))
+    def _fetch(self, line: str) -> str:
+        """By message number; a number that there is none of is refused (RFC 9051 9, seq-number)."""
+        first, _, last = line.split(" ")[1].partition(":")
+        assert line.endswith("(UID)")
+        uids = self.served.numbered
+        if not 1 <= int(first) <= int(last) <= len(uids):
+            return "BAD no such number"
+        self._say("* 1 FETCH (FLAGS ())")  # a server may say so unasked
+        for number in range(int(first), int(last) + 1):
+            self._say(f"* {number} FETCH (FLAGS (UID) UID {uids[number - 1]})")
         return "OK done"
 
     def _uid_fetch(self, line: str) -> str:

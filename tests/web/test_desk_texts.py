@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from contextlib import ExitStack
 from pathlib import Path
+from threading import Thread
 
 import pytest
 import sqlalchemy as sa
@@ -13,7 +15,12 @@ from service.mail.caught import caught, read_caught
 from service.store import texts
 from service.store.engine import Store
 from service.store.tables import Role, audit
-from tests.support.desk import signed_in
+from service.web.desk import one_try
+from service.wiring import Service
+from tests.support.desk import Browser, signed_in
+from tests.support.processes import wait_for
+from tests.support.scripted_relay import Hang, ScriptedRelay
+from tests.support.scripted_relay import at as when
 from tests.support.world import SMP, World, make_world
 
 DAY_3 = {"protocol": SMP, "name": "day-03", "language": "en"}
@@ -164,6 +171,58 @@ def test_a_test_about_a_client_is_noted_and_carries_nobodys_stop_link(store: Sto
     with store.read() as connection:
         noted = set(connection.execute(sa.select(audit.c.action).where(audit.c.actor.like("clinician%"))).scalars())
     assert {"client opened", "test e-mail sent"} <= noted
+
+
+def through(world: World, relay: ScriptedRelay) -> World:
+    """As it is where real e-mail goes out, by this relay."""
+    changed = {"relay_host": "127.0.0.1", "relay_port": relay.port, "trial_allow": "northgate-clinic.org"}
+    settings = world.service.settings.model_copy(update={**changed, "relay_tls": "none"})
+    return World(Service(settings, world.store), world.clinic)
+
+
+def test_a_relay_that_does_not_answer_keeps_nobody_waiting_and_loses_no_words(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text_id, source = newest(world)
+    monkeypatch.setattr(one_try, "WITHIN", 1.0)
+    with ScriptedRelay(when("mail", Hang())) as relay, signed_in(through(world, relay), Role.OWNER) as browser:
+        browser.get(f"/texts/{text_id}")
+        answer = browser.post(f"/texts/{text_id}/test", {"source": edited(source)})
+        relay.wait_until_alone()
+    assert answer.status_code == 504
+    assert "The relay did not answer within 1 seconds: your e-mail may have gone out all the same" in answer.text
+    assert "Let the scabs fall off on their own." in answer.text
+
+
+def test_a_staff_member_has_one_test_under_way_and_a_colleague_another(world: World) -> None:
+    text_id, source = newest(world)
+    with ExitStack() as opened:
+        relay = opened.enter_context(ScriptedRelay(when("mail", Hang())))
+        world = through(world, relay)
+        with signed_in(world, Role.OWNER) as owner, signed_in(world, Role.CLINICIAN) as clinician:
+            for browser in (owner, clinician):
+                browser.get(f"/texts/{text_id}")
+            answers: list[int] = []
+
+            def first_of(browser: Browser) -> Thread:
+                asks = Thread(target=lambda: answers.append(browser.post(f"/texts/{text_id}/test").status_code))
+                asks.start()
+                return asks
+
+            asking = [first_of(owner)]
+            wait_for(lambda: relay.counts["mail"] == 1, "the first test")
+            second = owner.post(f"/texts/{text_id}/test", {"source": edited(source)})
+            assert second.status_code == 409
+            assert "Your test e-mail before this one is still under way" in second.text
+            assert "Let the scabs fall off on their own." in second.text
+            asking.append(first_of(clinician))
+            wait_for(lambda: relay.counts["mail"] == 2, "the colleague's")
+            opened.close()  # so it hangs up
+            for one in asking:
+                one.join()
+            assert answers == [502, 502]
+            # The first has ended: another is tried, and this one finds no relay.
+            assert owner.post(f"/texts/{text_id}/test").status_code == 502
 
 
 def test_another_clinics_text_is_no_page(world: World) -> None:

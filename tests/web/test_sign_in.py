@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 from datetime import timedelta
 from typing import Any
 
 import pyotp
 import pytest
+import sqlalchemy as sa
 from httpx2 import Cookies, Response
 
 from service.actions import clinic_setup, second_factor, sign_in, staffing
-from service.actions.second_factor import USE
+from service.actions.second_factor import USE, Confirming
 from service.actions.sign_in import Signed
 from service.store import staff
-from service.store.tables import Role
+from service.store.tables import Role, audit
 from tests.support.desk import NOON, PASSWORD, staff_member, web
 from tests.support.desk_rights import everything
 from tests.support.world import World, at
 
 ANOTHER = "copper lantern quiet meadow"
+NEW = {"password": ANOTHER, "again": ANOTHER}
 #: What a browser says of a form on a page of ours.
 OURS = {"origin": "https://testserver"}
 PART = {**OURS, "hx-request": "true"}
@@ -94,7 +97,7 @@ def with_code(world: World, email: str) -> pyotp.TOTP:
     begun = second_factor.show(keys, email, "set up")
     phone, before = pyotp.TOTP(begun.secret), at(NOON) - timedelta(minutes=5)
     me = Signed(person["clinic_id"], person["id"], "set up", "", before)
-    second_factor.confirm(world.store, keys, me, begun.sealed, phone.at(before))
+    second_factor.confirm(world.store, keys, me, Confirming(begun.sealed, phone.at(before), PASSWORD))
     return phone
 
 
@@ -138,7 +141,8 @@ def test_who_has_no_password_yet_cannot_sign_in_with_an_empty_one(world: World) 
 def test_a_one_time_link_opens_once_and_a_weak_password_does_not_use_it_up(world: World) -> None:
     email = staff_member(world, Role.OWNER)
     path, tab = link(world, email), Tab(world)
-    assert tab.get(path).status_code == 200
+    asked = tab.get(path)
+    assert (asked.status_code, asked.headers["cache-control"]) == (200, "no-store")
     for first, second, why in (
         ("short", "short", "12 are needed"),
         ("northgate clinic northgate", "northgate clinic northgate", "easy to guess"),
@@ -177,6 +181,36 @@ def test_a_newer_link_ends_the_older_one_and_a_new_password_ends_every_session(w
     assert Tab(world).get(older).status_code == 404
     assert Tab(world).post(newer, {"password": ANOTHER, "again": ANOTHER}).status_code == 303
     assert not tab.is_in
+
+
+def test_who_made_a_link_that_was_used_is_told_to_whoever_it_was_for_and_to_the_audit(world: World) -> None:
+    owner, clinician = signed_in(world, staff_member(world, Role.OWNER)), staff_member(world, Role.CLINICIAN)
+    with world.store.read() as connection:
+        staff_id = staff.active_with(connection, clinician)[0]["id"]
+    theirs = signed_in(world, clinician)
+    assert "was used on" not in theirs.get("/").text  # the first link of all is how they came
+    owner.get("/settings/staff")
+    made = owner.post(f"/settings/staff/{staff_id}/link")
+    path = re.search(r"/welcome/[\w-]+", made.text)
+    assert path is not None
+    # The owner opens it herself: only a new password leads in, and it puts the clinician out.
+    assert Tab(world).post(path[0], {"password": "", "again": ""}).status_code == 400
+    assert Tab(world).post(path[0], {"password": ANOTHER, "again": ANOTHER}).status_code == 303
+    assert not theirs.is_in
+    later = Tab(world).later(days=1)
+    assert later.post(link(world, clinician, "2026-11-21 11:50"), NEW).status_code == 303
+    told = "A link made by <bdi>owner1@northgate-clinic.org</bdi> was used on "
+    for page in ("/", "/account"):
+        assert told in later.get(page).text
+    assert "was used on" not in owner.get("/").text
+    later.later(days=7)
+    later.sign_in(clinician, ANOTHER)
+    assert told not in later.get("/").text
+    assert told in later.get("/account").text
+    with world.store.read() as connection:
+        chosen = sa.select(audit.c.detail).where(audit.c.action == "password chosen").order_by(audit.c.id)
+        who = [json.loads(detail)["with_a_link_made_by"] for detail in connection.execute(chosen).scalars()]
+    assert who == ["test", "test", "owner1@northgate-clinic.org", world.who(NOON).actor]
 
 
 def test_looking_at_a_link_does_not_use_it_up(world: World) -> None:
@@ -394,6 +428,41 @@ def test_what_was_typed_survives_signing_in_anew_in_another_window(world: World)
     assert tab.post(path, kept).headers["location"] == f"/clients/{client_id}?done=stopped"
 
 
+@pytest.mark.parametrize("how", ["ended", "signed out", "with a code"])
+def test_what_was_typed_does_not_come_back_to_whoever_signs_in_next(world: World, how: str) -> None:
+    tab = signed_in(world, staff_member(world, Role.RECEPTION))
+    if how == "signed out":
+        tab.post("/logout")
+    page = tab.later(minutes=45).post("/clients/new", TYPED)
+    assert page.status_code == 401
+    colleague = staff_member(world, Role.OWNER)
+    phone = with_code(world, colleague) if how == "with a code" else None
+    page = tab.sign_in(colleague, **unescaped(page))
+    if phone is not None:
+        page = tab.post("/login/code", {"code": phone.at(tab.now), **unescaped(page)})
+    assert page.status_code == 403
+    assert "Somebody else typed here" in page.text
+    assert TYPED["email"] not in page.text
+    assert tab.is_in  # the colleague's own work goes on
+
+
+def test_what_was_typed_is_not_sent_on_by_a_colleague_who_signed_in_in_another_window(world: World) -> None:
+    client_id, email = world.client("Ada Lane"), staff_member(world, Role.RECEPTION)
+    tab, path = signed_in(world, email), f"/clients/{client_id}/stop"
+    tab.get(path)
+    old = tab.csrf
+    tab.post("/logout")
+    tab.sign_in(staff_member(world, Role.OWNER))
+    before = everything(world)
+    page = tab.post(path, {"csrf": old, "reason": "asked on the phone"})
+    assert (page.status_code, "Somebody else typed here" in page.text) == (403, True)
+    assert "asked on the phone" not in page.text
+    assert everything(world) == before
+    # Whoever typed it signs in again, goes back, and sends it once more.
+    tab.sign_in(email)
+    assert unescaped(tab.post(path, {"csrf": old, "reason": "asked on the phone"}))["reason"] == "asked on the phone"
+
+
 @pytest.mark.parametrize(
     "around",
     [
@@ -441,7 +510,9 @@ def test_what_a_part_of_the_editor_sent_by_itself_leads_back_to_the_whole_editor
         assert (page.status_code, page.headers["hx-retarget"]) == (200, "body")
         page = tab.sign_in(email, **unescaped(page))
     else:
-        page = tab.post(f"{editor}/findings", {**typed, "csrf": "0" * 64}, headers=PART)
+        old = tab.csrf
+        tab.sign_in(email)
+        page = tab.post(f"{editor}/findings", {**typed, "csrf": old}, headers=PART)
         assert (page.status_code, page.headers["hx-retarget"]) == (200, "body")
     assert f'action="{editor}"' in page.text
     before = everything(world)
@@ -514,10 +585,12 @@ def test_half_a_session_lasts_ten_minutes_and_says_so(world: World) -> None:
     phone, tab = with_code(world, email), Tab(world)
     tab.sign_in(email)
     tab.later(minutes=10, seconds=1)
-    page = tab.post("/login/code", {"code": phone.at(tab.now), "kept:note": "typed before", "then": "/calls"})
+    page = tab.post(
+        "/login/code", {"code": phone.at(tab.now), "kept:note": "typed before", "typist": "x", "then": "/calls"}
+    )
     assert page.status_code == 401
     assert "Please sign in again" in page.text
-    assert hidden(page) == {"then": "/calls", "kept:note": "typed before"}
+    assert hidden(page) == {"then": "/calls", "kept:note": "typed before", "typist": "x"}
 
 
 def test_codes_are_throttled_like_passwords_even_over_many_sign_ins(world: World) -> None:
@@ -546,8 +619,12 @@ def test_where_the_clinic_asks_for_it_everybody_sets_it_up_before_anything_else(
     assert "Your clinic asks everybody" in page.text
     assert "<svg" in page.text
     secret = re.sub(r"\s", "", re.search(r'class="key"[^>]*>([^<]*)<', page.text)[1])  # type: ignore[index]
-    assert tab.post("/account/code", {"sealed": hidden(page)["sealed"], "code": "000000"}).status_code == 400
-    sent = {"sealed": hidden(page)["sealed"], "code": pyotp.TOTP(secret).at(tab.now)}
+    sent = {"sealed": hidden(page)["sealed"], "code": pyotp.TOTP(secret).at(tab.now), "password": PASSWORD}
+    for harm, said in (({"code": "000000"}, "This code is not right"), ({"password": ""}, "This is not your password")):
+        refused = tab.post("/account/code", {**sent, **harm})
+        assert (refused.status_code, said in refused.text) == (400, True)
+        assert page.text.split('class="key"')[1][:60] in refused.text  # the app need not be set up again
+        assert f'id="{next(iter(harm))}-error"' in refused.text
     assert tab.post("/account/code", sent).headers["location"] == "/account?done=code"
     assert tab.is_in
     assert tab.post("/logout").status_code == 303

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from service.actions import second_factor, staffing
-from service.actions.second_factor import USE, Begun
+from service.actions.second_factor import USE, Begun, Confirming
 from service.actions.sign_in import Signed
 from service.errors import BadInput, NotAllowed
 from service.store import staff
@@ -21,6 +21,8 @@ _DONE = {
 }
 #: So much of a session's digest tells one's own sessions apart.
 _SHORT = 16
+#: So many one-time links that were used are shown.
+LINKS = 5
 Errors = list[tuple[str, str]]
 
 
@@ -31,6 +33,7 @@ def _account(visit: Visit) -> Answer:
 def _shown(visit: Visit, errors: Errors = []) -> Page:  # noqa: B006 - never changed
     with visit.store.read() as connection:
         rows = staff.sessions_of(connection, visit.clinic.id, visit.staff.id, visit.now)
+        used = staff.links_used(connection, visit.clinic.id, visit.staff.id, LINKS)
     sessions = [
         {
             "short": row["id"][:_SHORT],
@@ -42,7 +45,7 @@ def _shown(visit: Visit, errors: Errors = []) -> Page:  # noqa: B006 - never cha
         if row["complete"]
     ]
     done = "" if errors else _DONE.get(visit.query.get("done", ""), "")
-    said = {"sessions": sessions, "errors": errors, "error": beside(errors), "done": done}
+    said = {"sessions": sessions, "links": used, "errors": errors, "error": beside(errors), "done": done}
     return Page("account.html", said, 400 if errors else 200)
 
 
@@ -77,24 +80,26 @@ def _keys(visit: Visit) -> tuple[bytes, ...]:
     return visit.service.signer.keys(USE)
 
 
-def _with_code(error: str = "") -> Page:
-    return Page("account_code.html", {"begun": None, "error": error}, 400 if error else 200)
+def _with_code(errors: Errors = []) -> Page:  # noqa: B006 - never changed
+    said = {"begun": None, "errors": errors, "error": beside(errors)}
+    return Page("account_code.html", said, 400 if errors else 200)
 
 
-def _without_code(visit: Visit, begun: Begun, error: str = "") -> Page:
+def _without_code(visit: Visit, begun: Begun, errors: Errors = []) -> Page:  # noqa: B006 - never changed
     groups = " ".join(begun.secret[start : start + 4] for start in range(0, len(begun.secret), 4))
-    said: dict[str, Any] = {"begun": begun, "groups": groups, "error": error, "must": visit.clinic.asks_code}
+    said: dict[str, Any] = {"begun": begun, "groups": groups, "must": visit.clinic.asks_code}
     said["picture"] = picture(begun.uri, "Picture for the camera of your authenticator app")
-    return Page("account_code.html", said, 400 if error else 200)
+    return Page("account_code.html", {**said, "errors": errors, "error": beside(errors)}, 400 if errors else 200)
 
 
 def _confirm(visit: Visit) -> Answer:
-    keys, sealed = _keys(visit), visit.form["sealed"]
+    keys, form = _keys(visit), visit.form
+    given = Confirming(form["sealed"], form["code"], form["password"])
     try:
-        second_factor.confirm(visit.store, keys, _me(visit), sealed, visit.form["code"])
+        second_factor.confirm(visit.store, keys, _me(visit), given)
     except BadInput as error:
-        again = second_factor.show_again(keys, visit.staff.email, visit.session, sealed)
-        return _without_code(visit, again, sentence(error))
+        again = second_factor.show_again(keys, visit.staff.email, visit.session, given.sealed)
+        return _without_code(visit, again, [(error.field or "code", sentence(error))])
     return Go("/account?done=code")
 
 
@@ -102,7 +107,7 @@ def _remove(visit: Visit) -> Answer:
     try:
         second_factor.remove_own(visit.store, _me(visit), visit.form["password"])
     except BadInput as error:
-        return _with_code(sentence(error))
+        return _with_code([("password", sentence(error))])
     return Go("/account?done=removed")
 
 

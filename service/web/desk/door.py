@@ -23,8 +23,8 @@ from service.store import calls, clinics, staff
 from service.store.tables import Role
 from service.web.desk.cookie import Cookie
 from service.web.desk.forms import MOST_BODY, Form, Refused, read_form
-from service.web.desk.keeping import kept_of
-from service.web.desk.proof import address_of, csrf_of, is_meant, safe_path
+from service.web.desk.keeping import NOT_YOURS, kept_of
+from service.web.desk.proof import address_of, csrf_of, is_meant, is_typist, safe_path
 from service.web.desk.rights import RIGHTS
 from service.web.desk.visit import Answer, File, Frame, Go, Route, Staff, Visit
 from service.web.security import FOREIGN_HTML_POLICY
@@ -134,7 +134,7 @@ class Door:
             return Arrived(None, half=True)
         has_code = row["code_secret"] is not None
         who = Staff(row["id"], row["name"], row["email"], Role(row["role"]), has_code)
-        visit = Visit(self.service, clinic, who, now, row["session_id"], csrf_of(token))
+        visit = Visit(self.service, clinic, who, now, row["session_id"], csrf_of(self.service.signer, token, row["id"]))
         return Arrived(replace(visit, address=address_of(request)))
 
     def _to_sign_in(self, row: Route, request: Request, form: Form, arrived: Arrived) -> Response:
@@ -162,6 +162,8 @@ class Door:
     def _too_old(self, row: Route, request: Request, visit: Visit) -> Response:
         """A form without this session's proof changes nothing; one of ours comes back with it, to be pressed again."""
         kept = kept_of(request, row, visit.form)
+        if kept and not is_typist(self.service.signer, kept["typist"], visit.staff.id):
+            return self.problem(403, *NOT_YOURS, visit=visit)
         if kept:
             said = {**kept, "csrf": visit.csrf, "who": visit.staff.name}
             return self._whole("desk/kept.html", said, 403, fragment=visit.fragment)

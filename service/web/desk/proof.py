@@ -7,13 +7,34 @@ from hmac import compare_digest
 
 from starlette.requests import Request
 
+from service.mail.signing import Signer
 from service.web.desk.forms import CSRF, Form
 from service.web.limits import asker
 
+#: Hexadecimal digits of each half of a form's proof.
+_HALF = 32
 
-def csrf_of(token: str) -> str:
-    """What a form must bring along: whoever knows it has read a page of this session."""
-    return hashlib.sha256(f"form {token}".encode()).hexdigest()
+
+def csrf_of(signer: Signer, token: str, staff_id: int) -> str:
+    """What a form must bring along: whoever knows it has read a page of this session.
+
+    Its second half says whose form it is, also once the session is over.
+    """
+    return hashlib.sha256(f"form {token}".encode()).hexdigest()[:_HALF] + _typist(signer, staff_id)
+
+
+def _typist(signer: Signer, staff_id: int) -> str:
+    return signer.mac("typist", str(staff_id))[:_HALF]
+
+
+def typist_said(request: Request, form: Form) -> str:
+    """Whose form it is, as its proof says: for `is_typist` alone."""
+    return _given(request, form)[_HALF:]
+
+
+def is_typist(signer: Signer, said: str, staff_id: int) -> bool:
+    """Whether what was typed into that form is this staff member's own."""
+    return compare_digest(said.encode("utf-8", "replace"), _typist(signer, staff_id).encode())
 
 
 def is_from_here(request: Request) -> bool:
@@ -34,8 +55,11 @@ def says_from_here(request: Request) -> bool:
 
 
 def is_meant(request: Request, form: Form, csrf: str) -> bool:
-    given = form[CSRF] or request.headers.get("x-csrf", "")
-    return is_from_here(request) and compare_digest(given.encode("utf-8", "replace"), csrf.encode())
+    return is_from_here(request) and compare_digest(_given(request, form).encode("utf-8", "replace"), csrf.encode())
+
+
+def _given(request: Request, form: Form) -> str:
+    return form[CSRF] or request.headers.get("x-csrf", "")
 
 
 def address_of(request: Request) -> str:

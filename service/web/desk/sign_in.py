@@ -20,7 +20,8 @@ from service.errors import AftercareError, BadInput, NotAllowed
 from service.store import staff
 from service.web.desk.door import HEADERS, Door
 from service.web.desk.forms import Form, Refused, read_form, sentence
-from service.web.desk.proof import address_of, csrf_of, is_from_here, safe_path
+from service.web.desk.keeping import NOT_YOURS
+from service.web.desk.proof import address_of, csrf_of, is_from_here, is_typist, safe_path
 from service.web.desk.visit import Answer, Go, Route, Visit
 
 _WRONG = "The address or the password is not right."
@@ -98,7 +99,7 @@ def _ask_code(door: Door, request: Request, _form: Form) -> Response:
     if not arrived.half:
         return RedirectResponse("/" if arrived.visit else "/login", 303, HEADERS)
     then = safe_path(request.query_params.get("then", "/"))
-    return door.html("desk/sign_in_code.html", {"then": then, "kept": (), "problem": ""})
+    return door.html("desk/sign_in_code.html", {"then": then, "kept": (), "typist": "", "problem": ""})
 
 
 def _give_code(door: Door, request: Request, form: Form) -> Response:
@@ -116,7 +117,8 @@ def _give_code(door: Door, request: Request, form: Form) -> Response:
 
 
 def _again(form: Form, problem: str) -> dict[str, Any]:
-    return {"then": safe_path(form["then"]), "email": form["email"], "problem": problem, "kept": _kept(form)}
+    back = {"then": safe_path(form["then"]), "kept": _kept(form), "typist": form["typist"]}
+    return {**back, "email": form["email"], "problem": problem}
 
 
 def _kept(form: Form) -> list[tuple[str, str]]:
@@ -126,13 +128,16 @@ def _kept(form: Form) -> list[tuple[str, str]]:
 def _begun(door: Door, request: Request, made: Session, form: Form) -> Response:
     """Signed in: on to the page that was asked for, or back to what was typed before the session ended."""
     then = safe_path(form["then"]) if form["then"] else "/"
-    kept = _kept(form)
+    kept, signer = _kept(form), door.service.signer
     response: Response
     if not made.complete:
-        said = {"then": then, "kept": kept, "problem": ""}
+        said = {"then": then, "kept": kept, "typist": form["typist"], "problem": ""}
         response = door.html("desk/sign_in_code.html", said)
+    elif kept and not is_typist(signer, form["typist"], made.staff_id):
+        response = door.problem(403, *NOT_YOURS)
     elif kept:
-        response = door.html("desk/kept.html", {"then": then, "kept": kept, "csrf": csrf_of(made.token), "who": ""})
+        csrf = csrf_of(signer, made.token, made.staff_id)
+        response = door.html("desk/kept.html", {"then": then, "kept": kept, "csrf": csrf, "who": ""})
     else:
         response = RedirectResponse(then, 303, HEADERS)
     door.cookie.set(request, response, made.token, door.service.now())
@@ -163,7 +168,9 @@ def _welcome(door: Door, email: str, problem: str = "") -> Response:
 
 
 def _page(door: Door, said: dict[str, Any], status: int = 200) -> Response:
-    return door.html("desk/sign_in.html", {"email": "", "problem": "", "kept": (), "ended": False} | said, status)
+    return door.html(
+        "desk/sign_in.html", {"email": "", "problem": "", "kept": (), "typist": "", "ended": False} | said, status
+    )
 
 
 def _no_link(door: Door) -> Response:

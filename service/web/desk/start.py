@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime, time, timedelta
 from operator import itemgetter
+from typing import Any
 
 from service.domain.schedule import instant, local_day
-from service.store import browsing, calls, figures
+from service.store import browsing, calls, figures, staff
 from service.store.figures import FellDue, Span
 from service.store.line import line
 from service.web.desk.counted import counted
@@ -14,6 +15,8 @@ from service.web.desk.visit import Answer, Page, Route, Visit
 
 SHOWN_CALLS = 6
 SHOWN_NEXT = 8
+#: One-time links that were used for one's account: so many, for so long.
+SHOWN_LINKS, LINKS_FOR = 3, timedelta(days=7)
 
 
 def _today(visit: Visit) -> Answer:
@@ -40,10 +43,17 @@ def _today(visit: Visit) -> Answer:
             "calls": calls.listed(connection, clinic_id, "open", SHOWN_CALLS),
             "next": browsing.next_out(connection, clinic_id, visit.now, SHOWN_NEXT),
             "line": line(connection, visit.now),
+            "links": _links(connection, visit),
             "missing": visit.clinic.missing,
             "trial": not visit.service.settings.live,
         }
     return Page("today.html", said)
+
+
+def _links(connection: Any, visit: Visit) -> list[Any]:
+    """Links used lately for this account. Where there was one only it is the first of all, which everybody has."""
+    used = staff.links_used(connection, visit.clinic.id, visit.staff.id, SHOWN_LINKS)
+    return [link for link in used if visit.now - link["chosen_at"] < LINKS_FOR] if len(used) > 1 else []
 
 
 def _keys(visit: Visit) -> Answer:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import date, timedelta
 from html import escape
+from typing import NamedTuple
 
 from service import wiring
 from service.actions import wording, words
@@ -20,11 +20,14 @@ from service.mail.relay import Parcel
 from service.store import audit, texts
 from service.store.audit import Deed
 from service.store.texts import TextVersion
+from service.web.desk import one_try
 from service.web.desk.forms import sentence
+from service.web.desk.one_try import waited_for
 from service.web.desk.visit import Answer, Frame, Go, Page, Route, Visit
 
 REVIEW_AFTER = timedelta(days=365)
 _DONE = {"saved": "Saved as a draft. A clinician can approve it now.", "approved": "Approved."}
+_LATE = "your e-mail may have gone out all the same. Look into your mailbox before you send another."
 MOST_SOURCE = 60_000  # characters
 
 
@@ -183,23 +186,34 @@ def _test(visit: Visit) -> Answer:
     version, looked = _looked(visit, visit.staff.email)
     if not looked.message:
         return _shown(visit, looked.problem or "These are the words of a page, not of an e-mail.", 400)
-    told, caught = asyncio.run(_try(visit, looked.message))
-    detail = {"to": "oneself", "accepted": told.accepted} | ({"client": _client(visit)} if _client(visit) else {})
+    try:
+        tried = waited_for((visit.store, visit.staff.id), lambda: _try(visit, looked.message))
+    except NotAllowed as error:
+        return _shown(visit, sentence(error), 409)
+    accepted = tried.told.accepted if tried else "not known"
+    detail = {"to": "oneself", "accepted": accepted} | ({"client": _client(visit)} if _client(visit) else {})
     with visit.store.write() as connection:
         deed = Deed(visit.staff.email, "test e-mail sent", f"text {version.id}", detail)
         audit.note(connection, visit.clinic.id, deed, visit.now)
-    if not told.accepted:
-        return _shown(visit, f"The mail server did not take it. {told.next_step}", 502)
-    said = {"version": version, "to": visit.staff.email, "caught": caught}
+    if tried is None:
+        return _shown(visit, f"The relay did not answer within {one_try.WITHIN:.0f} seconds: {_LATE}", 504)
+    if not tried.told.accepted:
+        return _shown(visit, f"The mail server did not take it. {tried.told.next_step}", 502)
+    said = {"version": version, "to": visit.staff.email, "caught": tried.caught}
     return Page("text_tested.html", said)
 
 
-async def _try(visit: Visit, message: bytes) -> tuple[Told, bool]:
+class _Tried(NamedTuple):
+    told: Told
+    caught: bool
+
+
+async def _try(visit: Visit, message: bytes) -> _Tried:
     mail_from = visit.clinic.from_address or visit.clinic.reply_to
     async with wiring.post_office(visit.service) as route:
         address = route(visit.staff.email)
         told = await try_relay(address, Parcel(mail_from, visit.staff.email, message))
-    return told, address != wiring.relay_address(visit.service.settings)
+    return _Tried(told, address != wiring.relay_address(visit.service.settings))
 
 
 ROUTES = (

@@ -244,6 +244,8 @@ def upgrade() -> None:
         sa.Column("made_at", Instant(), nullable=False),
         sa.Column("until", Instant(), nullable=False),
         sa.Column("used_at", Instant(), nullable=True),
+        sa.Column("made_by", sa.String(length=254), server_default="", nullable=False),
+        sa.Column("chosen_at", Instant(), nullable=True),
         sa.ForeignKeyConstraint(["clinic_id"], ["clinics.id"], name=op.f("fk_sign_in_links_clinic_id")),
         sa.ForeignKeyConstraint(["staff_id"], ["staff.id"], name=op.f("fk_sign_in_links_staff_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sign_in_links")),
