@@ -57,6 +57,8 @@ _PROBLEMS: Problems = {
         "If you feel very unwell, call your local emergency number now.",
     ),
 }
+#: So that the browser's own "back" works: what it may not store it asks to send again. The advice is not stored.
+_KEPT = {"Cache-Control": "private, no-cache"}
 _NOTHING_ASKED = "There are no questions at this link at the moment."
 
 
@@ -141,9 +143,8 @@ class _CheckIns:
         said: dict[str, Any] = {"name": _name(opened.clinic), "tag": speech.tag}
         said |= {"direction": speech.language.direction, "words": speech.form, "intro": voice.say(speech.words.intro)}
         if isinstance(follows, Asked):
-            # Not stored by the browser either, as it holds the answers so far: hence a button of its own to go back.
             shown = _question(follows, speech, about.day, stops=follows.question.key == check_in.stops_at)
-            return self._door.page("client_question.html", 422 if follows.missing else 200, {}, **said, **shown)
+            return self._door.page("client_question.html", 422 if follows.missing else 200, _KEPT, **said, **shown)
         return await self._advised(link, opened, (follows, now), said, voice)
 
     async def _advised(

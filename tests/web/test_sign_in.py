@@ -141,8 +141,7 @@ def test_who_has_no_password_yet_cannot_sign_in_with_an_empty_one(world: World) 
 def test_a_one_time_link_opens_once_and_a_weak_password_does_not_use_it_up(world: World) -> None:
     email = staff_member(world, Role.OWNER)
     path, tab = link(world, email), Tab(world)
-    asked = tab.get(path)
-    assert (asked.status_code, asked.headers["cache-control"]) == (200, "no-store")
+    assert tab.get(path).status_code == 200
     for first, second, why in (
         ("short", "short", "12 are needed"),
         ("northgate clinic northgate", "northgate clinic northgate", "easy to guess"),
