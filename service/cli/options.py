@@ -193,6 +193,7 @@ def read_pairs(pairs: tuple[str, ...]) -> dict[str, str]:
         if not equals:
             fix = "Write it like phone=01632960001."
             raise BadInput(f"{shortened(pair)} is not KEY=VALUE", field=key[:60], next_step=fix)
+        key = key.replace("-", "_")  # as options of other commands write it
         if key in values:
             raise BadInput(f"{key} is given twice", field=key, next_step="Give each key once.")
         values[key] = value

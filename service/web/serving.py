@@ -7,6 +7,7 @@ so many at once.
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -28,7 +29,7 @@ def listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
         raise Unavailable(
-            f"the pages cannot listen on {host}:{port}: {error.strerror or error}",
+            f"the pages cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}",
             field="AFTERCARE_BIND",
             next_step="End what uses that port (a demo, another serve), or set AFTERCARE_BIND=127.0.0.1:8026.",
         ) from None

@@ -182,3 +182,11 @@ def test_completion_works_in_bash(bare: CommandLine, typed: str, expected: set[s
     )
     assert set(ended.stdout.split()) == expected
     assert ended.stderr == ""
+
+
+def test_who_looks_in_a_wrong_folder_is_told_where_and_leaves_nothing_there(cli: CommandLine) -> None:
+    (cli.folder / "data" / "aftercare.db").unlink()
+    (cli.folder / "data").rename(cli.folder / "elsewhere")
+    refused = cli.refusal("outbox")
+    assert str(cli.folder / "data" / "aftercare.db") in refused["message"]
+    assert not (cli.folder / "data").exists()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 import uvicorn
 from fastapi import FastAPI
 
-from service.web.serving import Pages, Patient
+from service.errors import Unavailable
+from service.web.serving import Pages, Patient, listen
 from tests.support.processes import free_port
 
 
@@ -44,3 +46,9 @@ def test_silence_ends_the_connection() -> None:
 def test_half_a_header_after_an_answer_ends_the_connection_too() -> None:
     answer = asyncio.run(_talk(b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HT"))
     assert answer.count(b"404 Not Found") == 1
+
+
+def test_a_port_that_is_taken_is_told_before_anything_begins() -> None:
+    with listen("127.0.0.1", 0) as taken, pytest.raises(Unavailable, match="Address already in use") as refusal:
+        listen("127.0.0.1", taken.getsockname()[1])
+    assert refusal.value.field == "AFTERCARE_BIND"
