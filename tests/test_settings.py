@@ -266,3 +266,15 @@ def test_one_proxy_on_this_machine_is_trusted_unless_others_are_named(
     tmp_path: Path, given: str, trusted: list[str]
 ) -> None:
     assert read_settings({"AFTERCARE_TRUST_PROXY": given}, tmp_path).trusted_proxies == trusted
+
+
+@pytest.mark.parametrize("name", ["AFTERCAER_MODE", "aftercare_mode", "Aftercare_Mode", "AFTERCARES_MODE"])
+def test_a_prefix_that_is_misspelt_is_told_and_not_passed_over(name: str, tmp_path: Path) -> None:
+    with pytest.raises(BadConfiguration, match="does not begin with AFTERCARE_") as refusal:
+        read_settings({name: "live"}, tmp_path)
+    assert "AFTERCARE_MODE" in (refusal.value.next_step or "")
+
+
+@pytest.mark.parametrize("name", ["AFTER_MODE", "CARE_MODE", "PATH", "AFTERCARE", "HEALTHCARE_MODE"])
+def test_names_of_other_programs_are_left_alone(name: str, tmp_path: Path) -> None:
+    assert read_settings({name: "live"}, tmp_path).mode == "trial"

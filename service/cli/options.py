@@ -148,7 +148,7 @@ def find_protocol(catalogue: Catalogue, key: str) -> FollowUpProtocol:
     raise BadInput(
         f"there is no protocol for the treatment {shortened(key)}",
         field="protocol",
-        next_step=f"Use one of {', '.join(catalogue.protocols)}, or add a folder to templates/email.",
+        next_step=f"Use one of {', '.join(catalogue.protocols)}.",
     )
 
 

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from service.errors import BadConfiguration
-from service.settings.checks import PREFIX, check_together, variable
+from service.settings.checks import PREFIX, check_names, check_together, variable
 from service.settings.mailbox_url import LOOPBACK
 
 FILE = "aftercare.toml"
@@ -141,6 +141,7 @@ def read_settings(environment: dict[str, str] | None = None, folder: Path | None
     environment, folder: what to read instead of the process's own (tests, the demo). An empty value is none.
     """
     given = dict(os.environ if environment is None else environment)
+    check_names(given)
     values = _from_file((folder or Path()) / FILE)
     named = {name for name in given if name.startswith(PREFIX) and not name.startswith(f"{PREFIX}TEST_")}
     for name in sorted(named - {variable("require_browser")}):

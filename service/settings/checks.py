@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import datetime
+from difflib import get_close_matches
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
@@ -22,6 +24,15 @@ _DATABASES = ("sqlite:///", "postgresql://", "postgresql+psycopg://")
 def variable(name: str) -> str:
     """The environment's name of a setting."""
     return PREFIX + name.upper()
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Raises BadConfiguration for a name whose beginning is misspelt: it would be passed over in silence."""
+    for name in sorted(names):
+        begins, line, rest = name.partition("_")
+        if line and not name.startswith(PREFIX) and get_close_matches(begins.upper(), [PREFIX[:-1]], 1, 0.85):
+            fix = f"Write {PREFIX}{rest.upper()}, or rename it if it belongs to another program."
+            raise BadConfiguration(f"{name[:60]} does not begin with {PREFIX}", field=name[:60], next_step=fix)
 
 
 def check_together(settings: Settings) -> None:
