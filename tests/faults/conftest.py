@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import astuple, dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from tests.faults.judging import BrokenError, Case, Tally, make_case, table
+from tests.faults.judging import BrokenError, Case, Tally, make_case
 
 SHORT_LEASE = {"lease_seconds": "3", "relay_session_timeout": "2"}
 
@@ -35,6 +35,16 @@ def pytest_runtest_makereport(
     if call.excinfo is not None and isinstance(call.excinfo.value, BrokenError):
         _tell(item, f"BROKEN {item.name}", call.excinfo.value.tally)
     return (yield)
+
+
+def table(lines: Sequence[tuple[str, Tally]]) -> str:
+    """The table of a run: fault, mails planned, sent, twice, lost, missed, promises broken."""
+    head = f"{'fault':<68}{'planned':>8}{'sent':>7}{'twice':>7}{'lost':>6}{'missed':>8}{'broken':>8}"
+    body = [
+        f"{name.replace('+psycopg', ''):<68}{t.planned:>8}{t.sent:>7}{t.twice:>7}{t.lost:>6}{t.missed:>8}{t.broken:>8}"
+        for name, t in lines
+    ]
+    return "\n".join([head, *body])
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

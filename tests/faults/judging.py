@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import email
-import email.policy
 import json
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, field
 from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
+from service.mail.signing import Signer
+from service.settings import Settings
 from service.store.engine import Store, database_clock
-from service.store.tables import attempts, calls, clients, emails
+from service.store.tables import attempts, calls, clients, clinics, emails
+from service.wiring import Service
 from tests.bench.stock import fill
+from tests.faults import evidence
 from tests.support.processes import Copy, Program, accepted
 
 LEASED = ("claimed", "sending")
@@ -101,6 +104,10 @@ class Case:
             marked = sa.select(attempts.c.email_id, attempts.c.token).where(attempts.c.marked_at.is_not(None))
             return Counter(one for one, _ in connection.execute(marked.distinct()))
 
+    def signer(self) -> Signer:
+        """What this installation signs links with."""
+        return Service(settings_of(self), self.store).signer
+
     def judge(self, *, check: bool = True, at: float = 61, everything: bool = False) -> Tally:
         """Hold the promises against the evidence. Raises BrokenError with all that is broken.
 
@@ -119,10 +126,7 @@ class Case:
         mine = set(self.due.values())
         if everything:
             mine |= {row.id for row in rows.values() if _has_ended(row)}
-        marks = self.marks()
-        for one, some in copies.items():
-            allowed = {addresses[rows[one].client_id]} | self.former[rows[one].client_id]
-            broken += _wrong_with(rows[one], some, marks[one], allowed)
+        broken += self._wrong_with_copies(rows, copies, addresses)
         lost = [
             f"lost: e-mail {row} is {rows[row].state}"
             for row in sorted(mine)
@@ -147,6 +151,27 @@ class Case:
             assert json.loads(found)["ok"], found
         return tally
 
+    def _wrong_with_copies(
+        self, rows: dict[int, Any], copies: dict[int, list[Copy]], addresses: dict[int, str]
+    ) -> list[str]:
+        """What the copies of all e-mails, the logs and the database say against the promises."""
+        when = {one: [self.program.clock.at(copy.at) for copy in some] for one, some in copies.items()}
+        with self.store.read() as connection:
+            houses = {row.id: row for row in connection.execute(sa.select(clinics))}
+        marks, signer, tokens, broken = self.marks(), self.signer(), set[str](), list[str]()
+        for one, some in copies.items():
+            row = rows[one]
+            allowed = {addresses[row.client_id]} | self.former[row.client_id]
+            mails = [evidence.parsed(copy) for copy in some]
+            faults = _wrong_with(row, some, mails, (marks[one], allowed))
+            faults += evidence.out_of_time(row, when[one])
+            house = houses[row.clinic_id], [other for other in houses.values() if other.id != row.clinic_id]
+            faults += evidence.cross_talk(mails[0], (row.client_id, some[0].address, allowed), house, signer)
+            broken += [f"e-mail {one}: {fault}" for fault in faults]
+            tokens |= evidence.tokens_in(mails[0])
+        broken += evidence.too_close(rows, when)
+        return broken + evidence.told_in_logs(self.program.folder, tokens) + evidence.damaged(self.store)
+
     def _recorded(self) -> tuple[dict[int, Any], dict[int, str], set[int]]:
         """Every row by id, every client's address, and the e-mails that have a call."""
         with self.store.read() as connection:
@@ -166,10 +191,11 @@ def _has_ended(row: Any) -> bool:
     return row.state not in ("planned", "held") and (row.state != "missed" or row.kind == "reminder")
 
 
-def _wrong_with(row: Any, copies: Sequence[Copy], marks: int, allowed: set[str]) -> list[str]:
-    """What the copies of one e-mail say against its row. marks: how many claims of it were marked."""
-    number = len(copies)
-    headers = [email.message_from_bytes(copy.data.encode("latin-1"), policy=email.policy.SMTP) for copy in copies]
+def _wrong_with(
+    row: Any, copies: Sequence[Copy], mails: Sequence[EmailMessage], known: tuple[int, set[str]]
+) -> list[str]:
+    """What the copies of one e-mail say against its row. known: how many claims of it were marked; its addresses."""
+    number, (marks, allowed) = len(copies), known
     faults = {
         f"{number} copies": number > 2,
         "two copies differ": len({copy.data for copy in copies}) != 1,
@@ -179,10 +205,10 @@ def _wrong_with(row: Any, copies: Sequence[Copy], marks: int, allowed: set[str])
         "it went to somebody else's address": not {copy.address for copy in copies} <= allowed,
         "To, Cc and Bcc are not its one recipient": any(
             [address.addr_spec for address in mail["To"].addresses] != [copy.address] or mail["Cc"] or mail["Bcc"]
-            for copy, mail in zip(copies, headers, strict=True)
+            for copy, mail in zip(copies, mails, strict=True)
         ),
     }
-    return [f"e-mail {row.id}: {fault}" for fault, found in faults.items() if found]
+    return [fault for fault, found in faults.items() if found]
 
 
 def make_case(url: str, folder: Path, mails: int, port: int, **settings: str) -> Case:
@@ -192,6 +218,7 @@ def make_case(url: str, folder: Path, mails: int, port: int, **settings: str) ->
     fill(store, now, due=mails, future=0)
     with store.write() as connection:
         connection.execute(sa.delete(emails).where(emails.c.state == "sent"))  # made up: no relay has taken them
+        evidence.give_canaries(connection)
     with store.read() as connection:
         waiting = sa.select(clients.c.email, emails.c.id).join_from(clients, emails)
         due = {row.email: row.id for row in connection.execute(waiting.where(emails.c.not_before <= now, _PLANNED))}
@@ -205,18 +232,15 @@ def make_case(url: str, folder: Path, mails: int, port: int, **settings: str) ->
         "relay_port": str(port),
         "relay_tls": "none",
         "trial_allow": "example.com",
+        "public_url": evidence.PUBLIC_URL,
     }
     return Case(store, Program(work, fixed | settings), folder / "relay.jsonl", now, due)
 
 
+def settings_of(case: Case, **settings: str) -> Settings:
+    """The settings of a case's installation, with `settings` on top."""
+    given = {**case.program.settings, **settings}
+    return Settings.model_validate({name: given[name] for name in Settings.model_fields if name in given})
+
+
 _PLANNED = emails.c.state == "planned"
-
-
-def table(lines: Sequence[tuple[str, Tally]]) -> str:
-    """The table of a run: fault, mails planned, sent, twice, lost, missed, promises broken."""
-    head = f"{'fault':<68}{'planned':>8}{'sent':>7}{'twice':>7}{'lost':>6}{'missed':>8}{'broken':>8}"
-    body = [
-        f"{name.replace('+psycopg', ''):<68}{t.planned:>8}{t.sent:>7}{t.twice:>7}{t.lost:>6}{t.missed:>8}{t.broken:>8}"
-        for name, t in lines
-    ]
-    return "\n".join([head, *body])

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.evidence import open_second_clinic
 from tests.faults.judging import Case, Tally
 from tests.support.processes import Process, relay_process, wait_for
 
@@ -48,6 +49,7 @@ def run_and_kill(case: Case, sent: int) -> None:
 def test_a_killed_worker_loses_no_mail_and_repeats_only_what_was_in_doubt(case_of: Cases, tmp_path: Path) -> None:
     with relay_process(tmp_path / "relay.jsonl", "--delay-dot", "0.05") as port:
         case = case_of(100, port)
+        open_second_clinic(case.store, case.now)
         run_and_kill(case, sent=30)
         tally = case.judge()
     assert tally.sent == 100

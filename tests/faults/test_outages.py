@@ -30,11 +30,12 @@ Told = Callable[[str, Tally], None]
 ROUND = timedelta(seconds=20)
 
 
-def rounds(delivery: Delivery, clock: SteppedClock, until: datetime, every: timedelta = ROUND) -> None:
+def rounds(case: Case, delivery: Delivery, clock: SteppedClock, until: datetime, every: timedelta = ROUND) -> None:
     """Round after round until `until`."""
 
     async def run() -> None:
         while clock() < until:
+            case.program.clock.says(clock())
             await delivery.until_idle(clock)
             clock.advance(every)
 
@@ -58,14 +59,14 @@ def test_a_wrong_password_for_an_hour_costs_nobody_an_attempt_and_does_not_lock_
         case = case_of(50, relay.port, relay_username="clinic", relay_password="wrong")
         clock = SteppedClock(case.now)
         with case.program:
-            rounds(worker_of(case), clock, case.now + timedelta(hours=1))
+            rounds(case, worker_of(case), clock, case.now + timedelta(hours=1))
             assert case.states() == {"planned": 50}
             assert {row.attempts for row in case.rows()} == {0}
             assert case.copies() == []
             # A relay locks an account after some wrong tries: they stop until the settings change.
             assert 2 <= len(tries) <= 10
             assert all(later - one >= timedelta(minutes=1) for one, later in itertools.pairwise(tries))
-            rounds(worker_of(case, relay_password="right"), clock, clock() + ROUND)
+            rounds(case, worker_of(case, relay_password="right"), clock, clock() + ROUND)
             tally = case.judge(at=90)
     assert (tally.sent, tally.twice) == (50, 0)
     told(f"wrong password for an hour, {database_url.partition(':')[0]}", tally)
@@ -90,15 +91,15 @@ def test_ten_days_without_a_relay_miss_what_is_stale_and_owe_each_client_one_not
     with case.program:
         delivery = worker_of(case)
         # Every 10 minutes for some hours, then hourly: ten days.
-        rounds(delivery, clock, case.now + timedelta(hours=6), timedelta(minutes=10))
-        rounds(delivery, clock, case.now + timedelta(days=10), timedelta(hours=1))
+        rounds(case, delivery, clock, case.now + timedelta(hours=6), timedelta(minutes=10))
+        rounds(case, delivery, clock, case.now + timedelta(days=10), timedelta(hours=1))
         with case.store.read() as connection:
             stale = set(connection.execute(sa.select(emails.c.id).where(emails.c.useful_until <= clock())).scalars())
             spent = connection.execute(sa.select(emails.c.state, emails.c.attempts).distinct()).all()
         assert {state for state, _ in spent} <= {"planned", "missed"}
         assert {attempts for _, attempts in spent} == {0}
         with ScriptedRelay(script, port=port, log_file=tmp_path / "relay.jsonl"):
-            rounds(delivery, clock, clock() + timedelta(days=4), timedelta(hours=1))
+            rounds(case, delivery, clock, clock() + timedelta(days=4), timedelta(hours=1))
         tally = case.judge(at=14 * 24 * 60 + 120, everything=True)
         _nothing_was_late(case, accepted)
         _each_client_was_told(case, stale)

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from service.domain.reminder import Reason
 from service.store.tables import attempts
 from tests.faults.conftest import SHORT_LEASE
+from tests.faults.evidence import open_second_clinic
 from tests.faults.judging import Case, Tally
 from tests.support.processes import Lines, Process, relay_process, wait_for
 
@@ -47,6 +48,7 @@ def bites(case: Case) -> Counter[str]:
 def test_300_random_kills_of_four_workers(case_of: Cases, tmp_path: Path, told: Told, database_url: str) -> None:
     with relay_process(tmp_path / "relay.jsonl", "--delay-dot", "0.2") as port:
         case = case_of(MAILS, port, **SHORT_LEASE, relay_connections="2", tick_seconds="0.2")
+        open_second_clinic(case.store, case.now)
         with case.program:
             workers = [case.program.start("worker") for _ in range(WORKERS)]
             kill_again_and_again(case, workers, random.Random(20261121))

@@ -13,16 +13,20 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from tests.support.run_clock import RunClock
+
 T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
 PATIENCE = 60.0
+#: Commands that send mail.
+SENDING = ("tick", "worker", "serve")
 
 
 def wait_for(fact: Callable[[], T], what: str, seconds: float = PATIENCE) -> T:
@@ -92,11 +96,12 @@ def _state(pid: int) -> str:
 
 @dataclass
 class Program:
-    """One installation: its settings. `with program:` ends what it started."""
+    """One installation: its settings. `with program:` ends what it started. clock: the one it sends by."""
 
     folder: Path
     settings: Mapping[str, str]
     started: list[Process] = field(default_factory=list)
+    clock: RunClock = field(default_factory=RunClock)
 
     def __enter__(self) -> Self:
         return self
@@ -108,6 +113,8 @@ class Program:
 
     def start(self, *words: str, under: tuple[str, ...] = (), **settings: str) -> Process:
         """Start a command. under: a program that runs it (strace …). settings: on top of the installation's."""
+        if words[0] in SENDING:
+            self.clock.says(_moved_to(words))
         number = len(self.started)
         out, log = self.folder / f"{number}.out", self.folder / f"{number}.log"
         with out.open("wb") as to_out, log.open("wb") as to_log:
@@ -128,6 +135,8 @@ class Program:
         process = self.start(*words, under=(), **settings)
         status = process.ended()
         assert status == 0, f"{words} ended with {status}: {process.log.read_text('utf-8', 'replace')[-3000:]}"
+        if words[0] in SENDING:
+            self.clock.says(None)
         return process.out.read_text("utf-8")
 
     def tick(self, now: str, **settings: str) -> dict[str, int]:
@@ -135,6 +144,11 @@ class Program:
         counts = json.loads(self.run("tick", "--until-idle", "--json", "--now", now, **settings))
         assert isinstance(counts, dict)
         return counts
+
+
+def _moved_to(words: Sequence[str]) -> datetime | None:
+    """The instant after --now."""
+    return datetime.fromisoformat(words[words.index("--now") + 1]) if "--now" in words else None
 
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:
