@@ -1,4 +1,4 @@
-"""What the judge looks at beside the numbers of copies: their hours, whose they are, what the logs and the file hold.
+"""What the judge looks at beside the numbers: each copy against its row, its hour, whose it is; the logs and the file.
 
 Every client of a case has a canary in its name and in its address, so that a stray one is found wherever it stands.
 """
@@ -68,6 +68,26 @@ def open_second_clinic(store: Store, now: datetime) -> None:
             (emails, emails.c.client_id),
         ):
             connection.execute(sa.update(table).where(whose % 3 == 0).values(clinic_id=other.id))
+
+
+def wrong_with(
+    row: Any, copies: Sequence[Copy], mails: Sequence[EmailMessage], known: tuple[int, set[str]]
+) -> list[str]:
+    """What the copies of one e-mail say against its row. known: how many claims of it were marked; its addresses."""
+    number, (marks, allowed) = len(copies), known
+    faults = {
+        f"{number} copies": number > 2,
+        "two copies differ": len({copy.data for copy in copies}) != 1,
+        f"it was accepted and is {row.state}": row.state not in ("sent", "unconfirmed"),
+        f"{number} copies and {marks} marks": marks < number,
+        "it went twice and is not listed": number > 1 and row.doubt_since is None,
+        "it went to somebody else's address": not {copy.address for copy in copies} <= allowed,
+        "To, Cc and Bcc are not its one recipient": any(
+            [address.addr_spec for address in mail["To"].addresses] != [copy.address] or mail["Cc"] or mail["Bcc"]
+            for copy, mail in zip(copies, mails, strict=True)
+        ),
+    }
+    return [fault for fault, found in faults.items() if found]
 
 
 def out_of_time(row: Any, when: Iterable[datetime]) -> list[str]:

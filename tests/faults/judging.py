@@ -7,7 +7,6 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, field
 from datetime import UTC, datetime, timedelta
-from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import sqlalchemy as sa
 from service.mail.signing import Signer
 from service.settings import Settings
 from service.store.engine import Store, database_clock
+from service.store.promises import ask_all
 from service.store.tables import attempts, calls, clients, clinics, emails
 from service.wiring import Service
 from tests.bench.stock import fill
@@ -108,11 +108,11 @@ class Case:
         """What this installation signs links with."""
         return Service(settings_of(self), self.store).signer
 
-    def judge(self, *, check: bool = True, at: float = 61, everything: bool = False) -> Tally:
+    def judge(self, *, at: float = 61, everything: bool = False, here: bool = False) -> Tally:
         """Hold the promises against the evidence. Raises BrokenError with all that is broken.
 
-        check: ask the program too, `at` minutes after the run began. everything: count every row that has ended, not
-        only what was due at the beginning.
+        What `check` asks is asked too, `at` minutes after the run began. everything: count every row that has ended, not
+        only what was due at the beginning. here: the questions in this process, where there is no second for another one.
         """
         rows, addresses, called = self._recorded()
         copies: dict[int, list[Copy]] = defaultdict(list)
@@ -144,11 +144,8 @@ class Case:
         )
         if broken:
             raise BrokenError(broken, tally)
-        if check:
-            asked = self.program.start("check", "--json", "--now", self.at(at))
-            asked.ended()
-            found = asked.out.read_text("utf-8")
-            assert json.loads(found)["ok"], found
+        red = self._asked_here(at) if here else self._asked_of_the_program(at)
+        assert not red, red
         return tally
 
     def _wrong_with_copies(
@@ -163,7 +160,7 @@ class Case:
             row = rows[one]
             allowed = {addresses[row.client_id]} | self.former[row.client_id]
             mails = [evidence.parsed(copy) for copy in some]
-            faults = _wrong_with(row, some, mails, (marks[one], allowed))
+            faults = evidence.wrong_with(row, some, mails, (marks[one], allowed))
             faults += evidence.out_of_time(row, when[one])
             house = houses[row.clinic_id], [other for other in houses.values() if other.id != row.clinic_id]
             faults += evidence.cross_talk(mails[0], (row.client_id, some[0].address, allowed), house, signer)
@@ -171,6 +168,19 @@ class Case:
             tokens |= evidence.tokens_in(mails[0])
         broken += evidence.too_close(rows, when)
         return broken + evidence.told_in_logs(self.program.folder, tokens) + evidence.damaged(self.store)
+
+    def _asked_of_the_program(self, at: float) -> str:
+        """What `check` says if it is not content."""
+        asked = self.program.start("check", "--json", "--now", self.at(at))
+        status = asked.ended()
+        said = asked.out.read_text("utf-8")
+        return "" if status == 0 and json.loads(said)["ok"] else said + asked.log.read_text("utf-8", "replace")
+
+    def _asked_here(self, at: float) -> str:
+        """The red answers to the questions that `check` asks."""
+        with self.store.read() as connection:
+            found = ask_all(connection, self.now + timedelta(minutes=at))
+        return "; ".join(one.message for one in found if one.state == "red")
 
     def _recorded(self) -> tuple[dict[int, Any], dict[int, str], set[int]]:
         """Every row by id, every client's address, and the e-mails that have a call."""
@@ -189,26 +199,6 @@ class Case:
 
 def _has_ended(row: Any) -> bool:
     return row.state not in ("planned", "held") and (row.state != "missed" or row.kind == "reminder")
-
-
-def _wrong_with(
-    row: Any, copies: Sequence[Copy], mails: Sequence[EmailMessage], known: tuple[int, set[str]]
-) -> list[str]:
-    """What the copies of one e-mail say against its row. known: how many claims of it were marked; its addresses."""
-    number, (marks, allowed) = len(copies), known
-    faults = {
-        f"{number} copies": number > 2,
-        "two copies differ": len({copy.data for copy in copies}) != 1,
-        f"it was accepted and is {row.state}": row.state not in ("sent", "unconfirmed"),
-        f"{number} copies and {marks} marks": marks < number,
-        "it went twice and is not listed": number > 1 and row.doubt_since is None,
-        "it went to somebody else's address": not {copy.address for copy in copies} <= allowed,
-        "To, Cc and Bcc are not its one recipient": any(
-            [address.addr_spec for address in mail["To"].addresses] != [copy.address] or mail["Cc"] or mail["Bcc"]
-            for copy, mail in zip(copies, mails, strict=True)
-        ),
-    }
-    return [fault for fault, found in faults.items() if found]
 
 
 def make_case(url: str, folder: Path, mails: int, port: int, **settings: str) -> Case:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,8 +20,11 @@ DAY_1 = ("2026-11-21 10:00", "2026-11-21 10:45", "2026-11-21 11:30", "2026-11-21
 
 
 @pytest.fixture
-def world(store: Store, tmp_path: Path) -> World:
-    return make_world(store, tmp_path)
+def world(store: Store, tmp_path: Path) -> Iterator[World]:
+    """Whatever a test does to it, `check` finds no promise broken afterwards."""
+    made = make_world(store, tmp_path)
+    yield made
+    assert made.red(DAY_1[-1]) == []
 
 
 @dataclass

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -29,8 +29,11 @@ NOW = "2026-11-21 10:00"
 
 
 @pytest.fixture
-def world(store: Store, tmp_path: Path) -> World:
-    return make_world(store, tmp_path)
+def world(store: Store, tmp_path: Path) -> Iterator[World]:
+    """Whatever a test does to it, `check` finds no promise broken afterwards."""
+    made = make_world(store, tmp_path)
+    yield made
+    assert made.red(NOW) == []
 
 
 def planned(world: World, number: int) -> None:

@@ -58,7 +58,7 @@ def falsify(case: Case, swap: Callable[[str, str], str]) -> None:
 
 def found_by(case: Case) -> str:
     with pytest.raises(BrokenError) as caught:
-        case.judge(check=False)
+        case.judge(here=True)
     return str(caught.value)
 
 
@@ -83,7 +83,7 @@ def test_a_mail_after_its_shelf_life_is_seen(case: Case) -> None:
 def test_hours_are_those_of_the_runs_own_clock(case: Case) -> None:
     """By the machine's clock these would have gone two hours early, and those of the test before in time."""
     change(case, due_at=case.now + timedelta(hours=2), not_before=case.now + timedelta(hours=2))
-    assert sent(case, 121).judge(check=False).sent == MAILS
+    assert sent(case, 121).judge(at=181, here=True).sent == MAILS
 
 
 def email_of(client: int, **more: object) -> SimpleNamespace:
@@ -166,3 +166,12 @@ def test_a_damaged_database_is_seen(case: Case) -> None:
     told = found_by(case)
     assert "the database is damaged" in told
     assert "orphaned: a row of treatments" in told
+
+
+@pytest.mark.parametrize("here", [True, False])
+def test_a_promise_that_only_check_asks_for_is_asked(case: Case, here: bool) -> None:
+    with sent(case).store.write() as connection:
+        first = sa.select(sa.func.min(emails.c.id)).scalar_subquery()
+        connection.execute(sa.update(emails).where(emails.c.id == first).values(doubt_retries=2, doubt_since=case.now))
+    with pytest.raises(AssertionError, match="At most one repeat"):
+        case.judge(here=here)

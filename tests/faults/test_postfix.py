@@ -126,6 +126,7 @@ def test_a_wrong_password_fails_nobody(relay: Postfix, tmp_path: Path, told: Tol
         register(program, "sam@patients.example.org")
         program.run("tick", "--until-idle", "--now", DAYS[0])
         assert [(row.state, row.attempts) for row in outbox(tmp_path)] == [("planned", 0)] * 3
+        assert json.loads(program.run("check", "--json", "--now", DAYS[0]))["ok"]
     told("a real Postfix, wrong password (all still planned)", Tally(0, 0, 0, 0, 0))
 
 

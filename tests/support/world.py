@@ -24,6 +24,7 @@ from service.settings import Settings
 from service.store import clinics
 from service.store.clinics import Clinic
 from service.store.engine import Store
+from service.store.promises import ask_all
 from service.store.tables import emails
 from service.wiring import Service
 from tests.support.scripted_relay import Accepted, ScriptedRelay
@@ -80,6 +81,11 @@ class World:
 
     def who(self, now: str) -> Who:
         return Who("test", at(now))
+
+    def red(self, now: str) -> list[str]:
+        """The promises that `check` finds broken."""
+        with self.store.read() as connection:
+            return [one.message for one in ask_all(connection, at(now)) if one.state == "red"]
 
     def delivery(self, relay: ScriptedRelay, worker: str = "w1") -> Delivery:
         settings = self.service.settings.model_copy(update={"relay_port": relay.port})
