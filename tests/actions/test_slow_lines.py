@@ -24,8 +24,8 @@ DAY_1 = "2026-11-21 10:00"
 
 @pytest.fixture
 def world(store: Store, tmp_path: Path) -> Iterator[World]:
-    # Should a round wait for the slow one after all, it ends within seconds, and the test is red.
-    made = make_world(store, tmp_path, relay_reply_timeout=5)
+    # Should a round wait for the slow one after all, it ends after half a minute, and the test is red.
+    made = make_world(store, tmp_path, relay_reply_timeout=30)
     lock = WorkerLock(made.service.locks, "w1")  # it lives: its rows are its own
     yield made
     lock.close()
@@ -55,14 +55,15 @@ def test_who_comes_after_a_slow_recipient_is_sent_while_that_one_is_still_ponder
         clock = stopped_at(at(DAY_1))
         await until_asked(delivery, relay, clock)
         world.treat(quick, "2026-11-20")
-        while not relay.log:
+        while state_of(world, quick) != "sent":  # the relay's log is ahead of what is recorded: it does not end this
             await delivery.round(clock)
-        assert (state_of(world, slow), relay.log[0].rcpt_to) == ("claimed", ("ann@example.com",))
+        assert state_of(world, slow) == "claimed"
         await delivery.cut()
 
     with ScriptedRelay(recipients({"slow@example.com": Hang()})) as relay:
         asyncio.run(run(impatient(world, relay, 2), relay))
-    assert (state_of(world, slow), state_of(world, quick)) == ("planned", "sent")
+    assert state_of(world, slow) == "planned"
+    assert [said.rcpt_to for said in relay.log] == [("ann@example.com",)]
 
 
 def test_lines_that_are_kept_waiting_count_among_the_connections_and_upkeep_goes_on(world: World) -> None:
