@@ -8,6 +8,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,10 @@ from tests.support.postfix import PASSWORD, USER, Postfix, postfix
 from tests.support.processes import Program, wait_for
 
 Told = Callable[[str, Tally], None]
-TREATED_ON, TREATED_AT = "2026-11-20", "2026-11-20T16:00:00Z"
-DAYS = ("2026-11-21T10:00:00Z", "2026-11-23T10:00:00Z", "2026-11-30T10:00:00Z")
+# Yesterday: a worker lives by the machine's clock, and must not find the next step due as well.
+_TREATED = datetime.now(UTC).date() - timedelta(days=1)
+TREATED_ON, TREATED_AT = f"{_TREATED}", f"{_TREATED}T16:00:00Z"
+DAYS = tuple(f"{_TREATED + timedelta(days=day)}T10:00:00Z" for day in (1, 3, 10))
 CLINIC = (
     *("--clinic", "Northgate Clinic", "--sender-name", "Northgate", "--timezone", "Europe/London"),
     *("--phone", "01632 960 001", "--hours", "mon-fri 09:00-18:00", "--emergency-number", "999"),
