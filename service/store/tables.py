@@ -195,8 +195,10 @@ treatments = sa.Table(
     ),
     # A plain one: the unique partial index above serves only questions about live treatments.
     sa.Index("ix_treatments_client_id", "client_id", "treated_on"),
-    # Who was treated on a day; with the protocol, so that whether one is in use is seen in the index alone.
-    sa.Index("ix_treatments_treated_on", "clinic_id", "treated_on", "protocol"),
+    # Who was treated on a day, and last: in order even where thousands share the day.
+    sa.Index("ix_treatments_treated_on", "clinic_id", "treated_on", "id"),
+    # Whether a protocol is in use.
+    sa.Index("ix_treatments_protocol", "clinic_id", "protocol"),
 )
 
 texts = sa.Table(

@@ -43,7 +43,8 @@ def last_good(connection: sa.Connection) -> datetime | None:
 
 def last_mark(connection: sa.Connection) -> datetime | None:
     """When a relay was last ready to take a message: a worker lived then, though its round may be long."""
-    found: datetime | None = connection.execute(sa.select(sa.func.max(emails.c.marked_at))).scalar_one()
+    newest = sa.select(sa.func.max(emails.c.marked_at)).where(emails.c.marked_at.is_not(None))  # as the index says it
+    found: datetime | None = connection.execute(newest).scalar_one()
     return found
 
 

@@ -286,7 +286,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_treatments")),
     )
     op.create_index("ix_treatments_client_id", "treatments", ["client_id", "treated_on"], unique=False)
-    op.create_index("ix_treatments_treated_on", "treatments", ["clinic_id", "treated_on", "protocol"], unique=False)
+    op.create_index("ix_treatments_treated_on", "treatments", ["clinic_id", "treated_on", "id"], unique=False)
+    op.create_index("ix_treatments_protocol", "treatments", ["clinic_id", "protocol"], unique=False)
     op.create_index(
         "uq_treatments_once",
         "treatments",
@@ -382,7 +383,7 @@ def upgrade() -> None:
         sqlite_where=sa.text("state IN ('planned', 'in_doubt')"),
         postgresql_where=sa.text("state IN ('planned', 'in_doubt')"),
     )
-    op.create_index("ix_emails_due_at", "emails", ["due_at"], unique=False)
+    op.create_index("ix_emails_due_at", "emails", ["due_at", "id"], unique=False)
     op.create_index(
         "ix_emails_held",
         "emails",
@@ -399,7 +400,14 @@ def upgrade() -> None:
         sqlite_where=sa.text("state IN ('claimed', 'sending')"),
         postgresql_where=sa.text("state IN ('claimed', 'sending')"),
     )
-    op.create_index("ix_emails_marked_at", "emails", ["marked_at"], unique=False)
+    op.create_index(
+        "ix_emails_marked_at",
+        "emails",
+        ["marked_at"],
+        unique=False,
+        sqlite_where=sa.text("marked_at IS NOT NULL"),
+        postgresql_where=sa.text("marked_at IS NOT NULL"),
+    )
     op.create_index("ix_emails_treatment_id", "emails", ["treatment_id"], unique=False)
     op.create_index(
         "ix_emails_wrong",
