@@ -18,6 +18,7 @@ from service.domain.reminder import State
 from service.mail.catalogue import Catalogue
 from service.mail.signing import Signer, new_key
 from service.store import browsing, clients, outbox, search, watch
+from service.store.browsing import Stretch
 from service.store.calls import cover
 from service.store.engine import Store
 from service.store.ledger import record
@@ -120,8 +121,8 @@ def test_what_the_desks_pages_count_and_list_is_found_by_the_index_made_for_it(f
             "INDEX ix_emails_due": lambda: browsing.waiting(connection, 1, NOW, later),
             "INDEX ix_treatments_client_id": lambda: clients.list_treatments(connection, 1, 7),
             "COVERING INDEX ix_treatments_protocol": lambda: clients.has_treatment(connection, 1, "another"),
-            "INDEX ix_emails_marked_at": lambda: browsing.sent(connection, 1, 50),
-            "INDEX ix_emails_due_at": lambda: browsing.everything(connection, 1, 50),
+            "INDEX ix_emails_marked_at": lambda: browsing.sent(connection, 1, Stretch(50, since=NOW)),
+            "INDEX ix_emails_due_at": lambda: browsing.everything(connection, 1, Stretch(50, since=NOW)),
             "INDEX ix_treatments_treated_on": lambda: search.lately(connection, 1, NOW),
             "COVERING INDEX ix_emails_marked_at": lambda: watch.last_mark(connection),
         }

@@ -191,3 +191,60 @@ def test_ops_see_outages_and_no_clients(world: World) -> None:
         assert browser.get("/calls").status_code == 403
         assert browser.get("/outbox").status_code == 403
         assert "Karim" not in browser.get("/outages").text
+
+
+def listed(page: str) -> list[str]:
+    """Who stands in the list, with what."""
+    return [" ".join(re.sub(r"<[^>]+>", " ", row).split()) for row in page.split("<tbody>")[1].split("</tr>")[:-1]]
+
+
+def test_a_list_of_e_mails_can_be_narrowed_to_a_day_of_the_clinic_and_a_kind(world: World) -> None:
+    world.treat(world.client("Ann Later", "ann@example.com"), "2026-11-20")
+    world.treat(world.client("Bea Early", "bea@example.com"), "2026-11-18")
+    with signed_in(world) as browser:
+        day = browser.get("/outbox?show=all&on=2026-11-23").text
+        third = browser.get("/outbox?show=all&what=3").text
+        both = browser.get("/outbox?show=all&on=2026-11-21&what=3").text
+        nothing = browser.get("/outbox?show=sent&on=2026-11-23").text
+    assert ["Ann Later" in row for row in listed(day)] == [True]
+    assert ["day 3" in row for row in listed(third)] == [True, True]
+    assert ["Bea Early" in row for row in listed(both)] == [True]
+    assert "There is none of these here" in nothing
+
+
+def test_a_narrowed_list_stays_narrow_when_it_goes_on_and_under_each_heading(world: World) -> None:
+    for number in range(52):
+        world.treat(world.client(f"Client {number}", f"c{number}@example.com"), "2026-11-20")
+    with signed_in(world) as browser:
+        first = browser.get("/outbox?show=all&what=10").text
+        more = first.split('class="next"><a class="button quiet-button" href="')[1].split('"')[0].replace("&amp;", "&")
+        second = browser.get(more).text
+    assert (len(listed(first)), len(listed(second))) == (50, 2)
+    assert all("day 10" in row for row in listed(first) + listed(second))
+    assert "/outbox?show=waiting&amp;what=10" in first
+
+
+@pytest.mark.parametrize("on", ["2026-02-30", "20.11.2026", "0001-01-01", "9999-12-31", "x"])
+def test_a_day_that_is_none_is_told_beside_the_field(world: World, on: str) -> None:
+    with signed_in(world) as browser:
+        answer = browser.get("/outbox", params={"show": "all", "on": on})
+    assert answer.status_code == 400
+    assert "This is not a date" in answer.text
+
+
+@pytest.mark.parametrize("what", ["x", "99999999999999999999", "-1", "reminder'"])
+def test_an_invented_kind_of_e_mail_has_nothing_to_show(world: World, what: str) -> None:
+    world.treat(world.client(), "2026-11-20")
+    with signed_in(world) as browser:
+        answer = browser.get("/outbox", params={"show": "all", "what": what})
+    assert answer.status_code == 200
+    assert "There is none of these here" in answer.text
+
+
+def test_each_day_of_the_forecast_leads_to_its_e_mails(world: World) -> None:
+    world.treat(world.client(), "2026-11-20")
+    with signed_in(world) as browser:
+        page = browser.get("/forecast").text
+        path = re.findall(r'href="(/outbox\?show=waiting&amp;on=2026-11-23)"', page)[0].replace("&amp;", "&")
+        rows = listed(browser.get(path).text)
+    assert ["day 3" in row for row in rows] == [True]

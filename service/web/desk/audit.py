@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from service.domain.schedule import instant
 from service.store import audit
 from service.store.audit import Sought
+from service.web.desk.dates import midnight, typed_day
 from service.web.desk.forms import beside
 from service.web.desk.visit import Answer, Page, Route, Visit
 
@@ -19,15 +19,14 @@ _FIELDS = ("actor", "action", "subject", "since", "until")
 
 def _list(visit: Visit) -> Answer:
     asked = {name: " ".join(visit.query.get(name, "").split())[:200] for name in _FIELDS}
-    days = {name: _day(asked[name]) for name in ("since", "until")}
+    days = {name: typed_day(asked[name]) for name in ("since", "until")}
     errors = [(name, "This is not a date. Write it as YYYY-MM-DD.") for name in days if asked[name] and not days[name]]
     before = visit.query.get("before", "")
     sought = Sought(
         asked["actor"],
         asked["action"],
         asked["subject"].lower(),
-        _midnight(visit, days["since"]),
-        _midnight(visit, days["until"], later=1),
+        *_span(visit, days["since"], days["until"]),
         int(before) if before.isascii() and before.isdigit() and len(before) < 19 else None,
     )
     with visit.store.read() as connection:
@@ -45,25 +44,18 @@ def _list(visit: Visit) -> Answer:
     )
 
 
+def _span(visit: Visit, first: date | None, last: date | None) -> tuple[datetime | None, datetime | None]:
+    """From the first day's beginning to the last one's end."""
+    zone = visit.clinic.zone
+    return (midnight(first, zone) if first else None, midnight(last, zone, later=1) if last else None)
+
+
 def _verified(connection: Any, visit: Visit) -> dict[str, Any]:
     """Whether every line is as it was written. broken: ids of those that are not."""
     return {
         "number": audit.count(connection, visit.clinic.id),
         "broken": audit.broken_links(connection, visit.clinic.id),
     }
-
-
-def _day(raw: str) -> date | None:
-    try:
-        found = date.fromisoformat(raw) if len(raw) == 10 else None
-    except ValueError:
-        return None
-    return found if found is not None and 1900 <= found.year < 2200 else None
-
-
-def _midnight(visit: Visit, on: date | None, later: int = 0) -> datetime | None:
-    """The instant at which a local day begins, or the one so many days later."""
-    return None if on is None else instant(on + timedelta(days=later), time(), visit.clinic.zone)
 
 
 def _told(row: Any) -> dict[str, Any]:

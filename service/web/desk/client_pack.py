@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
 
 from service.actions import revise
 from service.actions.audit_pack import pack
@@ -12,6 +11,7 @@ from service.domain.schedule import local_day
 from service.errors import BadInput
 from service.store import clients
 from service.web.desk.client_email import desk_of
+from service.web.desk.dates import typed_day
 from service.web.desk.forms import beside
 from service.web.desk.people import opened, sentence
 from service.web.desk.visit import Answer, File, Page, Route, Visit
@@ -38,7 +38,7 @@ def _page(client: object, typed: Mapping[str, str], errors: Mapping[str, str]) -
 def _take(visit: Visit) -> Answer:
     client = opened(visit)
     typed = {name: visit.form[name].strip() for name in _FIELDS}
-    days = {name: _day(raw) for name, raw in typed.items()}
+    days = {name: typed_day(raw) for name, raw in typed.items()}
     first, last = days["since"], days["until"]
     if first is None or last is None:
         wrong = "This is not a day. Write it like 2026-11-20."
@@ -54,14 +54,6 @@ def _take(visit: Visit) -> Answer:
         revise.note(connection, visit.clinic, client["id"], ("audit pack taken", taken), visit.who)
     content = pack(found, f"{visit.staff.name} ({visit.staff.email})", visit.now)
     return File(f"client-{client['id']}-{first}-to-{last}.zip", "application/zip", content)
-
-
-def _day(raw: str) -> date | None:
-    try:
-        found = date.fromisoformat(raw) if len(raw) == 10 else None
-    except ValueError:
-        return None
-    return found if found is not None and 1900 <= found.year < 2200 else None
 
 
 ROUTES = (

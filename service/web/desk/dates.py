@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
+
+from service.domain.schedule import instant as instant_of
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -31,3 +33,17 @@ def moment_words(instant: datetime, zone: ZoneInfo, now: datetime) -> str:
 def exact(instant: datetime) -> str:
     """The instant for machines and titles: ISO 8601 in UTC."""
     return instant.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def typed_day(raw: str) -> date | None:
+    """A day as a date field sends it, YYYY-MM-DD; None for anything else and for years that nobody means."""
+    try:
+        found = date.fromisoformat(raw) if len(raw) == 10 else None
+    except ValueError:
+        return None
+    return found if found is not None and 1900 <= found.year < 2200 else None
+
+
+def midnight(on: date, zone: ZoneInfo, later: int = 0) -> datetime:
+    """The instant at which a local day begins, or the one so many days later."""
+    return instant_of(on + timedelta(days=later), time(), zone)

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
+from service.domain.own_steps import for_clinic
 from service.domain.schedule import instant, local_day
 from service.store import browsing
-from service.store.browsing import Place
+from service.store.browsing import Place, Stretch
+from service.store.tables import Kind
 from service.web.desk.counted import counted
+from service.web.desk.dates import midnight, typed_day
+from service.web.desk.forms import beside
 from service.web.desk.visit import Answer, Page, Route, Visit
+from service.web.desk.words import step_words
 
 SHOWN = 50
 DAYS = 7
@@ -25,19 +31,46 @@ _LISTS = {
 
 
 def _outbox(visit: Visit) -> Answer:
-    show = visit.query.get("show", "wrong")
-    show = show if show in _LISTS else "wrong"
-    rows = _rows(visit, show)
+    asked = {name: visit.query.get(name, "")[:40] for name in ("show", "on", "what")}
+    show = asked["show"] = asked["show"] if asked["show"] in _LISTS else "wrong"
+    on = typed_day(asked["on"])
+    errors = [("on", "This is not a date. Write it as YYYY-MM-DD.")] if asked["on"] and on is None else []
+    stretch = _stretch(visit, asked["what"], on)
+    rows = [] if errors else _rows(visit, show, stretch)
     more = ""
     if len(rows) > SHOWN:
         rows = rows[:SHOWN]
         place = rows[-1]["not_before" if show == "waiting" else "place"]
-        more = f"/outbox?show={show}&at={place.strftime('%Y%m%dT%H%M%S.%f')}&id={rows[-1]['id']}"
-    return Page("outbox.html", {"rows": rows, "show": show, "lists": _LISTS, "more": more})
+        end = {"at": place.strftime("%Y%m%dT%H%M%S.%f"), "id": rows[-1]["id"]}
+        more = f"/outbox?{urlencode({**_typed(asked), **end})}"
+    lists = [(key, words, f"/outbox?{urlencode(_typed({**asked, 'show': key}))}") for key, words in _LISTS.items()]
+    said = {"rows": rows, "show": show, "lists": lists, "more": more, "asked": asked, "kinds": _kinds(visit)}
+    part = {"is_part": bool(asked["on"] or asked["what"]), "errors": errors, "error": beside(errors)}
+    return Page("outbox.html", said | part, 400 if errors else 200)
 
 
-def _rows(visit: Visit, show: str) -> list[Any]:
-    place, clinic_id = _place(visit.query), visit.clinic.id
+def _typed(asked: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in asked.items() if value}
+
+
+def _kinds(visit: Visit) -> list[tuple[str, str]]:
+    """What an e-mail can be, for a choice; the days as this clinic has them."""
+    protocols = visit.service.catalogue.protocols.values()
+    days = {step.day for one in protocols for step in for_clinic(one, visit.clinic.own_steps).steps}
+    numbered = [(str(day), step_words(Kind.REMINDER, day)) for day in sorted(days)]
+    return [("", "any"), *numbered, *((kind, step_words(kind, None)) for kind in (Kind.CATCH_UP, Kind.HELLO))]
+
+
+def _stretch(visit: Visit, what: str, on: date | None) -> Stretch:
+    """The part of a list that is asked for; of an invented kind there is nothing to see."""
+    since, until = (midnight(on, visit.clinic.zone, later) if on else None for later in (0, 1))
+    is_day = what.isascii() and what.isdigit()
+    kind, day = (Kind.REMINDER, int(what[:4])) if is_day else (what or None, None)
+    return Stretch(SHOWN + 1, _place(visit.query), since, until, kind, day)
+
+
+def _rows(visit: Visit, show: str, stretch: Stretch) -> list[Any]:
+    clinic_id = visit.clinic.id
     listed: Mapping[str, Callable[..., list[Any]]] = {
         "wrong": browsing.wrong,
         "held": browsing.held,
@@ -46,8 +79,8 @@ def _rows(visit: Visit, show: str) -> list[Any]:
     }
     with visit.store.read() as connection:
         if show == "waiting":
-            return list(browsing.next_out(connection, clinic_id, visit.now, SHOWN + 1, place))
-        return listed[show](connection, clinic_id, SHOWN + 1, place)
+            return list(browsing.next_out(connection, clinic_id, visit.now, stretch))
+        return listed[show](connection, clinic_id, stretch)
 
 
 def _place(query: Mapping[str, str]) -> Place | None:
@@ -74,7 +107,7 @@ def _forecast(visit: Visit) -> Answer:
             return [numbers[0] + browsing.overdue(connection, clinic_id, visit.now), *numbers[1:]]
 
         numbers = counted((visit.store, clinic_id, "forecast", today), count, lambda found: sum(found))  # noqa: PLW0108 - a typed one
-        rows = browsing.next_out(connection, clinic_id, visit.now, SHOWN + 1)
+        rows = browsing.next_out(connection, clinic_id, visit.now, Stretch(SHOWN + 1))
     rows = [row for row in rows if row["not_before"] < ends[-1]]
     said = {"days": list(zip(days, numbers, strict=True)), "total": sum(numbers), "rows": rows[:SHOWN]}
     return Page("forecast.html", {**said, "more": "/outbox?show=waiting" if len(rows) > SHOWN else ""})

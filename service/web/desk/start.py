@@ -41,7 +41,7 @@ def _today(visit: Visit) -> Answer:
             "left": left,
             "next_at": first if first is None else max(first, visit.now),
             "calls": calls.listed(connection, clinic_id, "open", SHOWN_CALLS),
-            "next": browsing.next_out(connection, clinic_id, visit.now, SHOWN_NEXT),
+            "next": browsing.next_out(connection, clinic_id, visit.now, browsing.Stretch(SHOWN_NEXT)),
             "line": line(connection, visit.now),
             "links": _links(connection, visit),
             "missing": visit.clinic.missing,
