@@ -43,14 +43,21 @@ UNKNOWN_USER = phrases(
 )
 #: What has to do with anything but whether the address is there.
 OTHER_TROUBLE = phrases(
-    r"\bspam",
-    r"blocked|\bbl[ao]c[ck]-?\s?list|reputation|polic(?:y|ies)\b",
-    r"quota|\bfull\b|insufficient|storage|too (?:many|large|big|busy)",
-    r"rate limit|gr[ae]y-?list|try (?:again|later)|temporar|defer",
+    r"\bspam|unsolicited|\bbulk\b",
+    r"blocked|\bip\b.{0,40}\blisted|\bbl[ao]c[ck]-?\s?list|reputation|polic(?:y|ies)\b",
+    r"quota|\bfull\b|insufficient|storage|too (?:many|large|big|busy)|exceed|over (?:the |its ){0,1}(?:\w{1,20} ){0,2}(?:size|limit)",
+    r"\bvoll\b|überschritten|\bpleine?\b|dépass|\bllen[oa]\b|excedid",
+    r"rate limit|at a rate|gr[ae]y-?list|try (?:again|later)|temporar|defer|currently|later\b|später|plus tard|más tarde",
+    r"(?:service|server|system|host) (?:is )?unavailable",
     r"\bdmarc\b|\bspf\b|\bdkim\b|\bptr\b|reverse dns",
-    r"virus|malware|content reject",
+    r"virus|malware|content reject|preferences",
     r"relay(?:ing)? (?:access )?denied|access denied|not authori[sz]ed",
     r"timed? ?out|connection refused",
+)
+#: Somebody may not write there: then somebody is there, or nobody says whether.
+NOT_PERMITTED = phrases(
+    r"permission|not (?:be )?(?:allowed|permitted)|\bautori[sz]|berechtig|\bpermiso",
+    r"only (?:members|subscribers|authenticated|internal)|restricted",
 )
 #: It is we who are not liked.
 OUR_SIDE = phrases(
@@ -68,7 +75,7 @@ _QUOTED = phrases(r"host \S{1,255} said|remote server (?:returned|said)|said: ")
 
 def unknown_user(text: str) -> bool:
     """Whether words say clearly that there is nobody of this address, and nothing else besides."""
-    against = (_REPLY_IS_TEMPORARY, OTHER_TROUBLE, OUR_SIDE)
+    against = (_REPLY_IS_TEMPORARY, OTHER_TROUBLE, NOT_PERMITTED, OUR_SIDE)
     return bool(UNKNOWN_USER.search(text)) and not any(pattern.search(text) for pattern in against)
 
 
@@ -82,7 +89,7 @@ def contradicted(words: str) -> bool:
     reply = _REPLY.search(words[:100])
     if reply is not None and reply[1] != "5":
         return True
-    if OUR_SIDE.search(words):
+    if OUR_SIDE.search(words) or NOT_PERMITTED.search(words):
         return True
     found = codes(words)
     if found and found[0] not in ADDRESS_IS_DEAD:
