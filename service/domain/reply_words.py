@@ -45,9 +45,11 @@ UNKNOWN_USER = phrases(
 OTHER_TROUBLE = phrases(
     r"\bspam|unsolicited|\bbulk\b",
     r"blocked|\bip\b.{0,40}\blisted|\bbl[ao]c[ck]-?\s?list|reputation|polic(?:y|ies)\b",
-    r"quota|\bfull\b|insufficient|storage|too (?:many|large|big|busy)|exceed|over (?:the |its ){0,1}(?:\w{1,20} ){0,2}(?:size|limit)",
+    r"quota|\bfull\b|insufficient|storage|too (?:many|large|big|busy)|exceed",
+    r"\bover (?:\w{1,20} ){0,3}(?:size|limit)",
     r"\bvoll\b|überschritten|\bpleine?\b|dépass|\bllen[oa]\b|excedid",
-    r"rate limit|at a rate|gr[ae]y-?list|try (?:again|later)|temporar|defer|currently|later\b|später|plus tard|más tarde",
+    r"rate limit|at a rate|gr[ae]y-?list|try (?:again|later)|temporar|defer",
+    r"currently|later\b|später|plus tard|más tarde",
     r"(?:service|server|system|host) (?:is )?unavailable",
     r"\bdmarc\b|\bspf\b|\bdkim\b|\bptr\b|reverse dns",
     r"virus|malware|content reject|preferences",
