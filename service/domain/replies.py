@@ -95,6 +95,15 @@ _CONNECTION_TEMPORARY = Verdict(Kind.TEMPORARY, Scope.CONNECTION)
 _CONFIGURATION = Verdict(Kind.CONFIGURATION, Scope.RELAY)
 
 
+#: How the built-in catcher's reply to a message begins: it left this machine no further.
+CAUGHT = "Caught as "
+
+
+def was_caught(reply: str | None) -> bool:
+    """Whether an e-mail that counts as sent went to the built-in catcher. reply: what is recorded of the answer."""
+    return CAUGHT in (reply or "")
+
+
 def classify(heard: Heard) -> Verdict:
     """The meaning of what was heard. Pure; every pair of stage and code has an answer."""
     if heard.stage is Stage.MARK:

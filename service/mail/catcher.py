@@ -18,6 +18,8 @@ from typing import Self
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
+from service.domain.replies import CAUGHT
+
 SIZE_LIMIT = 10 * 1024 * 1024  # bytes of one message
 
 
@@ -73,7 +75,7 @@ class Catcher:
             await asyncio.to_thread(_store, self._maildir, name, [*_trace(envelope), content])
         except OSError:
             return "452 4.3.1 The message could not be stored"
-        return f"250 2.0.0 Caught as {name}"
+        return f"250 2.0.0 {CAUGHT}{name}"
 
     async def handle_exception(self, error: Exception) -> str:
         """A bug here is no verdict on the message (the library's own answer would be 500)."""

@@ -7,6 +7,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from service.domain.reminder import OPEN, State
+from service.domain.replies import CAUGHT
 from service.store.tables import Kind, clients, emails
 
 _HELLO = emails.c.kind == Kind.HELLO
@@ -29,7 +30,12 @@ def accepted_at(connection: sa.Connection, clinic_id: int, email_folded: str) ->
     same = (clients.c.clinic_id == clinic_id) & (clients.c.email_folded == email_folded)
     theirs = emails.c.client_id.in_(sa.select(clients.c.id).where(same, clients.c.erased_at.is_(None)))
     query = sa.select(sa.func.max(emails.c.sent_at)).where(
-        theirs, _HELLO, emails.c.state == State.SENT, emails.c.bounced_at.is_(None)
+        theirs,
+        _HELLO,
+        emails.c.state == State.SENT,
+        emails.c.bounced_at.is_(None),
+        # What the catcher took proves no address.
+        sa.func.coalesce(emails.c.last_reply, "").not_like(f"%{CAUGHT}%"),
     )
     found: datetime | None = connection.execute(query).scalar_one()
     return found

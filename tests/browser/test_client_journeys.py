@@ -108,8 +108,8 @@ def test_redness_on_day_three_is_answered_at_once_and_becomes_a_call_that_somebo
             "Called: reached",
             "Reception Person",
             "Answered the questions on day 3: a sign to look at today",
-            "Day 3: their mail server took it",
-            "Day 1: their mail server took it",
+            "Day 3: the mail server took it",
+            "Day 1: the mail server took it",
             "Treated on Fri 20 Nov",
         )
         places = [told.find(words) for words in in_order]

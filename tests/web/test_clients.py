@@ -119,7 +119,7 @@ def test_the_story_is_told_newest_first(world: World, sam: int) -> None:
         "Answered the questions on day 1",
         "Call wanted: an e-mail came back",
         "Day 1 came back",
-        "Day 1: their mail server took it",
+        "Day 1: the mail server took it",
         "Treated on Fri 20 Nov",
         "Registered",
     ]

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
 import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from markupsafe import escape
 
+from service import wiring
 from service.actions import clinic_setup, revise
-from service.store import audit, clients, clinics
+from service.clock import stopped_at
+from service.store import audit, clients, clinics, hellos
 from service.store.audit import Sought
 from service.store.tables import Kind, Role, emails
 from service.store.tables import clients as people
@@ -374,9 +378,31 @@ def hello(world: World, answer: str = "") -> str:
 
 def test_a_hello_that_was_taken_is_green_with_its_time(world: World) -> None:
     part = hello(world)
-    assert "Hello to karim.h@example.com their server took it (16:40:00)" in words(part)
+    assert "Hello to karim.h@example.com the mail server took it (16:40:00)" in words(part)
     assert 'state good"' in part
-    assert 'hx-swap-oob="innerHTML">Hello: their server took it' in part
+    assert 'hx-swap-oob="innerHTML">Hello: the mail server took it' in part
+
+
+def test_a_hello_that_the_trial_kept_here_is_no_proof_and_not_green(world: World) -> None:
+    set_up(world, trial_allow="staff.example.org", data_dir=Path(world.service.settings.data_dir))
+
+    async def send() -> None:
+        async with wiring.post_office(world.service) as route:
+            await wiring.delivery(world.service, route, "w1").until_idle(stopped_at(at(FRIDAY)))
+
+    with signed_in(world, now=FRIDAY) as browser:
+        register(browser)
+        asyncio.run(send())
+        part = browser.get("/clients/1/hello?was=wait", headers=PART).text
+        story, sent = browser.get("/clients/1").text, browser.get("/outbox?show=sent").text
+    assert "Hello to karim.h@example.com stayed on this machine: trial mode (16:40:00)" in words(part)
+    assert "state good" not in part
+    assert "come back" not in part
+    assert "Hello: stayed on this machine" in words(story)
+    assert "stayed on this machine: trial mode" in sent
+    assert "the mail server took it" not in story + sent
+    with world.store.read() as connection:
+        assert hellos.accepted_at(connection, 1, "karim.h@example.com") is None
 
 
 def test_a_dead_address_is_red_and_mended_on_the_spot(world: World) -> None:

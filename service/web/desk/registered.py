@@ -1,4 +1,4 @@
-"""After registering: the plan read back, whether their mail server took the hello, the card to take home, and undo."""
+"""After registering: the plan read back, whether the mail server took the hello, the card to take home, and undo."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from service.web.desk.people import noted
 from service.web.desk.plan import stored_lines
 from service.web.desk.registering import told
 from service.web.desk.visit import Answer, Go, Page, Route, Visit
-from service.web.desk.words import moment
+from service.web.desk.words import email_state, moment
 
 #: So long the page asks by itself after a hello was planned: while the client is there it may be taken, and come back.
 WAIT = timedelta(minutes=3)
@@ -84,7 +84,7 @@ def _hello_part(visit: Visit) -> Answer:
 def _hello(connection: Any, visit: Visit, client: Any) -> dict[str, Any]:
     """What became of the hello: in words, the kind of badge, how soon to ask again, whether to mend the address."""
     row = hellos.newest(connection, visit.clinic.id, client["id"])
-    words, kind, at = _result(visit, client, row)
+    words, kind, at = _result(client, row)
     again, back = _seconds(visit, row, kind), _come_back(visit, row, kind)
     if not words:
         before = hellos.accepted_at(connection, visit.clinic.id, client["email_folded"])
@@ -104,15 +104,11 @@ def _seconds(visit: Visit, row: Any, kind: str) -> int:
 
 def _come_back(visit: Visit, row: Any, kind: str) -> str:
     """What is known of a hello that was taken: that is not yet an e-mail that arrived."""
-    if row is None or kind != "good" or _is_caught(visit):
+    if row is None or kind != "good":
         return ""
     if visit.service.settings.bounce_domain is None:
         return "Whether it comes back later cannot be seen here."
     return f"Nothing has come back so far, at {visit.now.astimezone(visit.clinic.zone):%H:%M:%S}."
-
-
-def _is_caught(visit: Visit) -> bool:
-    return not visit.service.settings.live and visit.service.settings.relay_host is None
 
 
 def _clock(visit: Visit, at: datetime) -> str:
@@ -130,7 +126,7 @@ _RED = {
 }
 
 
-def _result(visit: Visit, client: Any, row: Any) -> tuple[str, str, Any]:
+def _result(client: Any, row: Any) -> tuple[str, str, Any]:
     """Words, the kind of badge, and the instant that belongs to it. No words: there was none."""
     if row is None:
         return "", "past", None
@@ -138,7 +134,7 @@ def _result(visit: Visit, client: Any, row: Any) -> tuple[str, str, Any]:
     if wrong:
         return wrong, "act", row["bounced_at"]
     if row["state"] == State.SENT:
-        return ("the trial's inbox took it" if _is_caught(visit) else "their server took it"), "good", row["sent_at"]
+        return *email_state(row), row["sent_at"]
     if row["state"] == State.HELD:
         return f"held back: {reason(row['reason'])}", "held", None
     return ("no answer yet", "wait", None) if row["state"] in OPEN else ("it did not go out", "past", None)

@@ -17,7 +17,7 @@ from service.store.check_ins import CheckIn
 from service.web.desk.deeds import deed_words
 from service.web.desk.people import name_of, titles
 from service.web.desk.visit import Visit
-from service.web.desk.words import OUTCOMES, day, moment, step_words
+from service.web.desk.words import OUTCOMES, day, email_state, moment, step_words
 
 _OUTCOMES = dict(OUTCOMES)
 _BOUNCED = {
@@ -150,7 +150,8 @@ def _fate(row: Any) -> Iterator[Entry]:
     """What became of one e-mail. What was called off is told together with its like."""
     version = f"Version {row['text_version']} of the words." if row["text_version"] else ""
     if row["sent_at"] is not None:
-        yield Entry(row["sent_at"], f"{_step(row)}: their mail server took it", "good", "", (version,), row["id"])
+        words, kind = email_state(row)
+        yield Entry(row["sent_at"], f"{_step(row)}: {words}", kind, "", (version,), row["id"])
     elif row["ended_at"] is not None and row["state"] in _ENDED and row["state"] != State.CANCELLED:
         words, kind = _ENDED[row["state"]]
         why = reason(row["reason"])

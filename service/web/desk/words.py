@@ -12,6 +12,7 @@ from markupsafe import Markup, escape
 
 from service.domain.plain import call_reason, reason
 from service.domain.reminder import Reason, State
+from service.domain.replies import was_caught
 from service.mail.words import phone_href, phone_shown
 from service.store.calls import UNDONE
 from service.store.tables import Role
@@ -24,7 +25,7 @@ STATES: Mapping[str, tuple[str, str]] = {
     State.PLANNED: ("will go out", "wait"),
     State.CLAIMED: ("going out now", "wait"),
     State.SENDING: ("going out now", "wait"),
-    State.SENT: ("their mail server took it", "good"),
+    State.SENT: ("the mail server took it", "good"),
     State.IN_DOUBT: ("no answer yet; will be tried once more", "wait"),
     State.UNCONFIRMED: ("may not have arrived", "act"),
     State.FAILED: ("refused by their mail server", "act"),
@@ -32,6 +33,8 @@ STATES: Mapping[str, tuple[str, str]] = {
     State.CANCELLED: ("will not go out", "past"),
     State.HELD: ("held back", "held"),
 }
+#: What an e-mail is that the trial kept back; it has reached nobody.
+CAUGHT_HERE = ("stayed on this machine: trial mode", "past")
 OUTCOMES = (
     ("reached", "Reached"),
     ("no_answer", "No answer"),
@@ -105,6 +108,7 @@ def install(pages: Environment) -> None:
         exact=dates.exact,
         menu=menu,
         state_words=state_words,
+        email_state=email_state,
         reason_words=reason,
         call_words=call_reason,
         outcome_words=_ENDS.get,
@@ -134,6 +138,13 @@ def few(number: int) -> str:
 def day(visit: Visit, on: date) -> str:
     """A local date, like "Sat 21 Nov"."""
     return dates.day_words(on, visit.now.astimezone(visit.clinic.zone).date())
+
+
+def email_state(row: Mapping[str, Any]) -> tuple[str, str]:
+    """Words and kind of badge for an e-mail with its last reply."""
+    if row["state"] == State.SENT and was_caught(row["last_reply"]):
+        return CAUGHT_HERE
+    return state_words(row["state"])
 
 
 def state_words(code: str) -> tuple[str, str]:
