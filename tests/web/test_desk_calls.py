@@ -7,6 +7,9 @@ from html import unescape
 
 import pytest
 
+from service.actions import revise
+from service.actions.answer import link_of
+from service.actions.check_in import answer_check_in
 from service.store.calls import open_calls
 from service.store.tables import Role, calls, emails
 from tests.support.desk import signed_in
@@ -248,3 +251,62 @@ def test_each_day_of_the_forecast_leads_to_its_e_mails(world: World) -> None:
         path = re.findall(r'href="(/outbox\?show=waiting&amp;on=2026-11-23)"', page)[0].replace("&amp;", "&")
         rows = listed(browser.get(path).text)
     assert ["day 3" in row for row in rows] == [True]
+
+
+def told(world: World, answers: dict[str, tuple[str, ...]]) -> None:
+    """A client three days after a treatment answers the questions."""
+    client_id = world.client("Karim Haddad", "karim@example.com", phone="01632 960 002", now="2026-11-20 09:00")
+    world.treat(client_id, "2026-11-20")
+    with world.store.write() as connection:
+        link = link_of(client_id, "karim@example.com")
+        answer_check_in(connection, world.service.catalogue.protocols, link, answers, at("2026-11-23 11:00"))
+
+
+@pytest.mark.parametrize(
+    ("answers", "level", "chosen", "sentence"),
+    [
+        ({"q1": ("breathing",)}, "emergency", "breathe", "Our page told you to call 999 now."),
+        ({"q3": ("wider",)}, "call today", "wider", "Our page asked you to call us today."),
+    ],
+)
+def test_the_call_after_a_red_answer_tells_what_was_answered_and_what_to_say(
+    world: World, answers: dict[str, tuple[str, ...]], level: str, chosen: str, sentence: str
+) -> None:
+    told(world, answers)
+    with signed_in(world, now="2026-11-23 11:30") as browser:
+        listed, page = words_of(browser.get("/calls").text), words_of(browser.get("/calls/1").text)
+    assert level in listed.lower()
+    assert level in page.lower()
+    assert "Day 3 after the treatment." in page
+    assert chosen in page
+    assert sentence in page
+    assert "Ask how the skin feels" not in page
+
+
+@pytest.mark.parametrize("reason", ["stopped", "missed", "bounced"])
+def test_a_call_hands_over_the_signs_of_the_day_in_approved_words(world: World, reason: str) -> None:
+    world.treat(opened(world, reason), "2026-11-20")
+    with signed_in(world, now="2026-11-21 11:30") as browser:
+        page = words_of(browser.get("/calls/1").text)
+    assert "What to watch for, to read out" in page
+    assert "breathe" in page
+    assert "999" in page
+
+
+def test_without_approved_words_a_call_hands_over_the_protocols_own_signs(world: World) -> None:
+    object.__setattr__(world.service, "settings", world.service.settings.model_copy(update={"mode": "live"}))
+    world.treat(opened(world, "stopped"), "2026-11-20")
+    with signed_in(world, now="2026-11-21 11:30") as browser:
+        page = words_of(browser.get("/calls/1").text)
+    assert "Call 999 at once Hard to breathe or swallow, throat tight, wheeze" in page
+    assert "Medical help the same day: their doctor or NHS 111" in page
+    assert "111 111" not in page
+
+
+def test_of_an_erased_client_a_call_knows_no_more(world: World) -> None:
+    told(world, {"q1": ("breathing",)})
+    with world.store.write() as connection:
+        revise.erase(connection, world.clinic, 1, world.who("2026-11-23 11:20"))
+    with signed_in(world, now="2026-11-23 11:30") as browser:
+        page = words_of(browser.get("/calls/1").text)
+    assert "breathe" not in page

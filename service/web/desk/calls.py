@@ -6,6 +6,7 @@ from service.actions import calls as act
 from service.actions.calls import OUTCOMES, Closing
 from service.errors import BadInput, NotAllowed
 from service.store import calls, clinics
+from service.web.desk.call_words import call_words
 from service.web.desk.forms import sentence
 from service.web.desk.people import name_of, noted
 from service.web.desk.visit import Answer, Go, Page, Route, Visit
@@ -38,8 +39,9 @@ def _shown(visit: Visit, error: str = "", *, late: bool = False) -> Answer:
         call = calls.get(connection, visit.clinic.id, visit.id("call_id"))
         others = calls.of_client(connection, visit.clinic.id, call["client_id"])
         staff = clinics.staff_names(connection, visit.clinic.id)
+        words = call_words(visit, connection, call)
     noted(visit, call["client_id"])
-    said = {
+    said = words | {
         "call": call,
         "closed_by": name_of(call["closed_by"] or "", staff),
         "others": [row for row in others if row["id"] != call["id"]],

@@ -11,6 +11,7 @@ from typing import Any
 
 from service.domain import consent
 from service.domain.plain import call_reason, reason
+from service.domain.protocol import FollowUpProtocol
 from service.domain.reminder import Reason, State
 from service.store.calls import UNDONE
 from service.store.check_ins import CheckIn
@@ -200,18 +201,23 @@ def _phoned(known: Known) -> Iterator[Entry]:
 
 
 def _answered(visit: Visit, known: Known) -> Iterator[Entry]:
-    protocols = visit.service.catalogue.protocols
-    kind_of_visit = {row["id"]: row["protocol"] for row in known.treatments}
     for one in known.check_ins:
         words, kind = _LEVELS[one.level]
-        protocol = protocols.get(kind_of_visit.get(one.treatment_id, ""))
-        asked = protocol.check_in.words if protocol and protocol.check_in else {}
-        spoken = asked.get("en") or next(iter(asked.values()), None)
-        details = []
-        for key, options in one.answers.items():
-            question = spoken.questions.get(key) if spoken else None
-            labels = [question.options.get(option, option) if question else option for option in options]
-            details.append(f"{question.asks if question else key} {'; '.join(labels)}.")
+        details = answer_words(visit.service.catalogue.protocols, known.treatments, one)
         late = ("Corrected by a later answer.",) if one.corrected else ()
         what = f"Answered the questions on day {one.day}: {words}"
         yield Entry(one.answered_at, what, kind, "the client", (*late, *details))
+
+
+def answer_words(protocols: Mapping[str, FollowUpProtocol], treatments: Sequence[Any], one: CheckIn) -> list[str]:
+    """Each question with the options that were chosen, as the client read them. treatments: the client's."""
+    kind_of_visit = {row["id"]: row["protocol"] for row in treatments}
+    protocol = protocols.get(kind_of_visit.get(one.treatment_id, ""))
+    asked = protocol.check_in.words if protocol and protocol.check_in else {}
+    spoken = asked.get("en") or next(iter(asked.values()), None)
+    said = []
+    for key, options in one.answers.items():
+        question = spoken.questions.get(key) if spoken else None
+        labels = [question.options.get(option, option) if question else option for option in options]
+        said.append(f"{question.asks if question else key} {'; '.join(labels)}.")
+    return said

@@ -116,7 +116,6 @@ def install(pages: Environment) -> None:
         step_words=step_words,
         next_words=next_words,
         fate_words=lambda one: "missed; a catch-up note made up for it" if one.replaced else _FATES.get(one.fate, ""),
-        script=script,
         level_words=lambda level: _LEVELS.get(level, (level, "past")),
         text_words=text_words,
         role_words=ROLES.get,
@@ -172,29 +171,6 @@ def next_words(row: Mapping[str, Any]) -> str:
     if row["bounced_at"] is not None:
         return _NEXT["came back"]
     return _NEXT.get(row["reason"] or "", _NEXT.get(row["state"], ""))
-
-
-_ASK = "Ask how the skin feels today: heat, swelling, pain that gets worse, fluid, lumps, a high temperature."
-_DOCTOR = "If any of these is there, or you are not sure: a clinician or a doctor, today."
-#: What a call is for, by its reason: said first.
-_SCRIPTS: Mapping[str, tuple[str, ...]] = {
-    "missed": ("We could not send you the note for these days, so I am calling instead.",),
-    "failed": ("Our e-mail to you was refused. May I check your address?",),
-    "bounced": ("Our e-mail to you came back. May I check your address?",),
-    "check_address": ("Several of our e-mails came back. May I check your address?",),
-    "unconfirmed": ("We are not sure that our last e-mail reached you. Did it?",),
-    "wrong_day": ("We wrote to you for the wrong day. Please go by the newer note.",),
-    "stopped": ("You asked for no more e-mails. That is done. May I tell you what to watch for?",),
-    "registered_late": ("We registered your visit late, so a note is missing. I am calling instead.",),
-    "reply": ("You answered one of our e-mails. How can I help?",),
-    "asked_to_stop": ("Somebody asked us to stop these e-mails. Was that you?",),
-    "wrong_person": ("Our e-mails seem to reach somebody else. May I check your address?",),
-}
-
-
-def script(call: Mapping[str, Any]) -> tuple[str, ...]:
-    """What to say on a call. Medical matters are left to the clinic's own people."""
-    return (*_SCRIPTS.get(call["reason"], ("I am calling about your visit.",)), _ASK, _DOCTOR)
 
 
 def menu(role: Role) -> list[tuple[str, str]]:
