@@ -49,6 +49,7 @@ def look(connection: sa.Connection, now: datetime, standing: dict[str, Alert]) -
         _look_for_reviews(connection, now, standing)
         _look_for_caps(connection, now, standing)
         _look_for_clinics(connection, now, standing)
+        _look_for_held(connection, now)
         watch.forget_workers(connection, now - FORGOTTEN)
         watch.finish_duty(connection, "survey", period, token)
 
@@ -84,6 +85,18 @@ def _look_for_red_answers(connection: sa.Connection, now: datetime, standing: di
             watch.open_alert(connection, key, words, now)
         elif over:
             watch.renew_alert(connection, key, words, call.due_at, now)
+
+
+def _look_for_held(connection: sa.Connection, now: datetime) -> None:
+    """What could not be written, or has no approved words: its hours pass while nobody knows."""
+    number, first_over = watch.held_for_words(connection, now)
+    if first_over is None:
+        watch.close_alert(connection, "held", now)
+        return
+    waits = "1 e-mail waits" if number == 1 else f"{number} e-mails wait"
+    why = "it could not be written, or its words are not approved"
+    words = f"{waits} for a person: {why}. First one over: {utc(first_over)}. See `aftercare outbox --state held`."
+    watch.open_alert(connection, "held", words, now)
 
 
 def _look_for_calls(connection: sa.Connection, now: datetime) -> None:

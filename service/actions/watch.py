@@ -130,7 +130,7 @@ class Watch:
         if good is None or ended.began - good <= self.down_after:
             return None
         # A long round ends late; what it sends shows that somebody is at work.
-        sign = max(good, watch.last_mark(connection) or good)
+        sign = max(good, watch.last_mark(connection, ended.now) or good)
         return sign if ended.began - sign > self.down_after else None
 
     def _note_failing(self, connection: sa.Connection, ended: _Ended, good: datetime | None) -> None:
@@ -151,18 +151,18 @@ class Watch:
         outage = outages.current_outage(connection, "relay")
         if ended.relay_since is not None:
             # Another worker that has sent since then shows that the relay works.
-            if outage is None and not outages.sent_since(connection, ended.relay_since):
+            if outage is None and not outages.sent_since(connection, ended.relay_since, ended.now):
                 outages.open_outage(connection, "relay", ended.relay_since, ended.relay_cause or "no reason is known")
                 outage = outages.current_outage(connection, "relay")
             if outage is not None and "relay" not in standing:
                 self._tell_of_relay(connection, ended, outage)
-        elif outage is not None and not ended.relay_cause and self._knows_it_works(connection, outage):
+        elif outage is not None and not ended.relay_cause and self._knows_it_works(connection, outage, ended.now):
             outages.close_outage(connection, "relay", ended.now)
             watch.close_alert(connection, "relay", ended.now)
 
-    def _knows_it_works(self, connection: sa.Connection, outage: Outage) -> bool:
+    def _knows_it_works(self, connection: sa.Connection, outage: Outage, now: datetime) -> bool:
         """A worker that has just begun, or had nothing to send, knows nothing about the relay."""
-        return self._line_was_stopped or outages.sent_since(connection, outage.began_at)
+        return self._line_was_stopped or outages.sent_since(connection, outage.began_at, now)
 
     def _tell_of_relay(self, connection: sa.Connection, ended: _Ended, outage: Outage) -> None:
         if ended.urgent or ended.now - outage.began_at >= TOLD_AFTER:

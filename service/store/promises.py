@@ -15,12 +15,12 @@ import sqlalchemy as sa
 from service.domain.persons import fold_address
 from service.domain.reminder import FINAL, OPEN, Reason, State
 from service.domain.schedule import instant, local_day
-from service.store import audit
-from service.store.clinics import every
+from service.store import promises_whose as whose
+from service.store.clinics import usable
 from service.store.spacing import too_close
 from service.store.tables import Kind, attempts, calls, clients, emails, suppressions, treatments
 
-SHOWN = 20
+SHOWN = whose.SHOWN
 #: A row may wait this long for the next round before somebody should look at the daemon.
 WAITS_AT_MOST = timedelta(minutes=10)
 #: At most: the first and one repeat.
@@ -63,7 +63,7 @@ def _ids(query: Query) -> Question:
 
 def _outside_its_window() -> Query:
     outside = (emails.c.marked_at < emails.c.due_at) | (emails.c.marked_at >= emails.c.useful_until)
-    return sa.select(emails.c.id).where(_maybe_out, outside)
+    return sa.select(emails.c.id).where(_maybe_out, outside | (emails.c.sent_at < emails.c.due_at))
 
 
 def _against_a_wish() -> Query:
@@ -165,23 +165,14 @@ def _contradicting() -> Query:
     return sa.select(emails.c.id).select_from(theirs).where(open_, replaced)
 
 
-def _across_clinics() -> Query:
-    foreign = (emails.c.clinic_id != clients.c.clinic_id) | (treatments.c.clinic_id != emails.c.clinic_id)
-    return sa.select(emails.c.id).select_from(_with_treatment).where(foreign)
-
-
-def _calls_across_clinics() -> Query:
-    whose = calls.join(clients, clients.c.id == calls.c.client_id)
-    return sa.select(calls.c.id).select_from(whose).where(calls.c.clinic_id != clients.c.clinic_id)
-
-
 def _on_another_day(connection: sa.Connection, _: datetime) -> Sequence[int]:
     """What is still open: a zone changed after planning moves it."""
-    zones = {clinic.id: clinic.zone for clinic in every(connection)}
+    zones = {clinic.id: clinic.zone for clinic in usable(connection)[0]}
     query = (
         sa.select(emails.c.id, emails.c.clinic_id, emails.c.day, emails.c.due_at, treatments.c.treated_on)
         .join(treatments, treatments.c.id == emails.c.treatment_id)
         .where(emails.c.kind == Kind.REMINDER, emails.c.state.in_([State.PLANNED, State.HELD]))
+        .where(emails.c.clinic_id.in_(zones))
         .order_by(emails.c.id)
     )
     moved = []
@@ -200,10 +191,6 @@ def _overdue(connection: sa.Connection, now: datetime) -> Sequence[int]:
     return _ids(sa.select(emails.c.id).where(*waiting))(connection, now)
 
 
-def _broken_audit(connection: sa.Connection, _: datetime) -> Sequence[int]:
-    return [line for clinic in every(connection) for line in audit.broken_links(connection, clinic.id)][:SHOWN]
-
-
 @dataclass(frozen=True)
 class Promise:
     """One promise: its name and sentence, the question whose answer breaks it, and what to do then."""
@@ -218,6 +205,7 @@ class Promise:
 
 _PHONE = "Phone these clients: `aftercare outbox --json` has their ids."
 _COMPARE = "Compare with a backup: lines were changed."
+_CLINIC = "`aftercare clinic show ID` says what is wrong with it."
 _WORKER = "Is a worker running? See its log."
 _ZONE = "Was the clinic's zone changed? Give each treatment its day again: `aftercare treatment correct ID --on DATE`."
 PROMISES: tuple[Promise, ...] = (
@@ -234,10 +222,15 @@ PROMISES: tuple[Promise, ...] = (
     Promise("P5 trouble", "Trouble of the mail server fails no e-mail", _ids(_failed_by_our_trouble())),
     Promise("P6 once", "One e-mail for each step of a treatment", _ids(_two_for_one_step())),
     Promise("P7 one voice", "Nothing open of a treatment that a newer one replaced", _ids(_contradicting())),
-    Promise("P9 clinics", "No e-mail mixes two clinics", _ids(_across_clinics())),
-    Promise("P9 calls", "No call mixes two clinics", _ids(_calls_across_clinics()), of="call"),
+    Promise("P9 clinics", "No e-mail mixes two clinics", _ids(whose.of_another_clinic())),
+    Promise("P9 calls", "No call mixes two clinics", _ids(whose.calls_of_another_clinic()), of="call"),
+    Promise("P9 people", "No e-mail about one client is for another", _ids(whose.of_another_person())),
+    Promise("P9 people's calls", "No call mixes two clients", _ids(whose.calls_of_another_person()), of="call"),
+    Promise("P9 owners", "Every e-mail has its client", _ids(whose.of_nobody())),
+    Promise("P2 identity", "No two e-mails have one Message-ID", _ids(whose.of_one_name())),
+    Promise("clinics", "Every clinic can be worked for", whose.clinics_in_trouble, _CLINIC, of="clinic"),
     Promise("P11 days", "Every open reminder is due on its day in its zone", _on_another_day, _ZONE, grave=False),
-    Promise("audit", "The audit's chain is unbroken", _broken_audit, _COMPARE, of="audit line"),
+    Promise("audit", "The audit's chain is unbroken", whose.broken_audit, _COMPARE, of="audit line"),
     Promise("on time", "Nothing waits longer than 10 minutes", _overdue, _WORKER, grave=False),
 )
 

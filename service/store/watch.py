@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from service.domain.reminder import State
+from service.domain.reminder import Reason, State
 from service.store.calls import RED_WITHIN
 from service.store.engine import database_clock
 from service.store.tables import alerts, beats, calls, duties, emails, texts
@@ -41,11 +41,24 @@ def last_good(connection: sa.Connection) -> datetime | None:
     return found
 
 
-def last_mark(connection: sa.Connection) -> datetime | None:
-    """When a relay was last ready to take a message: a worker lived then, though its round may be long."""
-    newest = sa.select(sa.func.max(emails.c.marked_at)).where(emails.c.marked_at.is_not(None))  # as the index says it
+def last_mark(connection: sa.Connection, now: datetime) -> datetime | None:
+    """When a relay was last ready to take a message: a worker lived then, though its round may be long.
+
+    What a trial dated ahead of `now` tells nothing.
+    """
+    newest = sa.select(sa.func.max(emails.c.marked_at)).where(emails.c.marked_at <= now)
     found: datetime | None = connection.execute(newest).scalar_one()
     return found
+
+
+def held_for_words(connection: sa.Connection, now: datetime) -> tuple[int, datetime | None]:
+    """How many e-mails that are still right are held for their words, and when the first of them is over."""
+    reasons = [Reason.RENDER_ERROR, Reason.UNAPPROVED]
+    query = sa.select(sa.func.count(), sa.func.min(emails.c.useful_until)).where(
+        emails.c.state == sa.literal_column("'held'"), emails.c.reason.in_(reasons), emails.c.useful_until > now
+    )
+    number, first_over = connection.execute(query).one()
+    return int(number), first_over
 
 
 def last_trouble(connection: sa.Connection, since: datetime) -> str:

@@ -12,11 +12,11 @@ import sqlalchemy as sa
 import structlog
 
 from service.actions.watch import Watch, note_outage
-from service.domain.reminder import State
+from service.domain.reminder import Reason, State
 from service.errors import BadInput
 from service.store.engine import Store
 from service.store.outages import Outage, stories
-from service.store.tables import alerts, beats, calls, clinics, texts
+from service.store.tables import alerts, beats, calls, clinics, emails, texts
 from service.store.watch import last_good
 from tests.support.builders import build_client, build_clinic, build_email
 from tests.support.webhook import Webhook, a_webhook
@@ -274,6 +274,38 @@ def test_a_worker_that_knows_nothing_about_the_relay_does_not_end_its_outage(sto
     assert ledger(store)[0].ended_at == minutes(4)
     tell(idle, minutes(4))
     assert webhook.told == [("relay", "closed")]
+
+
+def test_a_mail_that_was_dated_ahead_for_a_trial_hides_no_outage(store: Store, webhook: Webhook) -> None:
+    a_mail_was_sent(store, minutes(600))
+    watch = worker(store, webhook, "w1")
+    stopped(watch, minutes(1), NOW, urgent=True)
+    tell(watch, minutes(1))
+    assert [outage.kind for outage in ledger(store)] == ["relay"]
+    assert webhook.told == [("relay", "open")]
+
+
+@pytest.mark.parametrize("reason", [Reason.RENDER_ERROR, Reason.UNAPPROVED])
+def test_e_mails_that_wait_for_a_person_are_told_until_they_do_not(
+    store: Store, watch: Watch, webhook: Webhook, reason: Reason
+) -> None:
+    with store.write() as connection:
+        clinic = build_clinic(connection)
+        client = build_client(connection, clinic)
+        build_email(connection, clinic, client, state=State.HELD, reason=reason, useful_until=minutes(90))
+        build_email(connection, clinic, client, state=State.HELD, reason=Reason.PAUSED, useful_until=minutes(90))
+    good(watch, minutes(1))
+    tell(watch, minutes(1))
+    assert webhook.told == [("held", "open")]
+    assert webhook.posts[0]["message"].startswith("1 e-mail waits for a person:")
+    good(watch, minutes(3))
+    tell(watch, minutes(3))
+    assert webhook.told == [("held", "open")]
+    with store.write() as connection:
+        connection.execute(emails.update().where(emails.c.reason == reason).values(state=State.PLANNED, reason=None))
+    good(watch, minutes(5))
+    tell(watch, minutes(5))
+    assert webhook.told == [("held", "open"), ("held", "closed")]
 
 
 def a_mail_was_sent(store: Store, when: datetime) -> None:

@@ -108,6 +108,11 @@ def _copies(outcome: str) -> list[str]:
         ("P7 one voice", [NEXT, LAST], [_TREATMENT.format("2026-11-20")]),
         ("P9 clinics", [LAST], [_CLINIC, _SET.format(LAST, "clinic_id = 2")]),
         ("P9 calls", [1], [_CLINIC, "UPDATE calls SET clinic_id = 2"]),
+        ("P9 people", [LAST], [_SET.format(LAST, "client_id = 1")]),
+        ("P9 people's calls", [1], ["UPDATE calls SET client_id = 2 WHERE email_id IN (1, 2, 3)"]),
+        ("P2 identity", [SENT, NEXT], [_SET.format("4 OR id = 5", "message_id = '<one@example.com>'")]),
+        ("clinics", [2], [_CLINIC, "UPDATE clinics SET timezone = 'Mars/X' WHERE id = 2"]),
+        ("P1 window", [SENT], [_SET.format(SENT, "sent_at = :before")]),
         ("P11 days", [3, NEXT, LAST], ["UPDATE clinics SET timezone = 'Pacific/Kiritimati'"]),
     ],
 )
