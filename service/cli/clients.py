@@ -83,11 +83,14 @@ def _shown(client: Any) -> dict[str, Any]:
 @click.argument("client_id", type=ID)
 @desk_options
 def show_client(json_: bool, now: str | None, clinic_id: int | None, client_id: int) -> None:
-    """One client."""
+    """One client. That you looked is written into the audit."""
+    from service.actions.reading import note_read
     from service.store import clients
 
-    with desk_for(clinic_id, now) as desk, desk.service.store.read() as connection:
-        client = clients.get(connection, desk.clinic.id, client_id)
+    with desk_for(clinic_id, now) as desk:
+        with desk.service.store.read() as connection:
+            client = clients.get(connection, desk.clinic.id, client_id)
+        note_read(desk.service.store, desk.clinic.id, desk.actor, client_id, desk.now)
     _show(client, json_)
 
 
@@ -153,12 +156,15 @@ _simple("erase", "Forget a client's personal data; cannot be undone.", "Client {
 @desk_options
 def export_client(json_: bool, now: str | None, clinic_id: int | None, client_id: int) -> None:
     """All that is stored about one client, always as JSON."""
+    from service.actions import revise
     from service.store import calls, check_ins, clients, lists
 
     del json_
 
-    with desk_for(clinic_id, now) as desk, desk.service.store.read() as connection:
+    with writing(clinic_id, now) as (desk, connection):
         client = clients.get(connection, desk.clinic.id, client_id)
+        revise.note(connection, desk.clinic, client_id, ("client exported", {}), desk.who)
+    with desk_for(clinic_id, now) as desk, desk.service.store.read() as connection:
         treatments = clients.list_treatments(connection, desk.clinic.id, client_id)
         rows = lists.outbox_rows(connection, desk.clinic.id, lists.OutboxFilter(client_id=client_id))
         phoned = [row for row in calls.listed(connection, desk.clinic.id) if row["client_id"] == client_id]

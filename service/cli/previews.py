@@ -93,13 +93,19 @@ def _of_sample(protocol_key: str, step: str, language: str) -> Written | Spoken:
 
 def _of_client(desk: Desk, which: tuple[str, str], client_id: int, language: str | None) -> Written | Spoken:
     from service.actions import page_preview, previewing
+    from service.actions.reading import note_read
     from service.actions.shelf import Shelf
     from service.actions.writing import Writer
+    from service.store import clients
 
     service = desk.service
     protocol = find_protocol(service.catalogue, which[0])
     writer = Writer(service.signer, service.settings.public_url, service.settings.stop_domain)
     desk_of = previewing.Desk(desk.clinic, Shelf(service.catalogue, not service.settings.live), writer)
+    with service.store.read() as connection:
+        clients.get(connection, desk.clinic.id, client_id)
+    # Before anything is shown: what cannot be noted is not.
+    note_read(service.store, desk.clinic.id, desk.actor, client_id, desk.now)
     with service.store.read() as connection:
         wanted = previewing.Wanted(protocol, which[1], client_id, language)
         if page_preview.page_day(protocol, which[1]) is not None:

@@ -154,6 +154,31 @@ def test_an_export_holds_everything_about_one_client_and_nobody_else(cli: Comman
     assert "Lou" not in str(export)
 
 
+def test_each_look_at_a_record_leaves_its_line_in_the_audit(either: CommandLine) -> None:
+    """As at the desk: one an hour for who opens it, one for every copy that is taken."""
+
+    def looks() -> list[tuple[str, str]]:
+        lines = either.lines("audit")
+        assert all(line["actor"].startswith("cli:") for line in lines)
+        return [(line["action"], line["subject"]) for line in lines if line["action"] in looked]
+
+    looked = ("client opened", "client exported")
+    first, second = either.client(), either.client("Lou Day")
+    either.treat(second)
+    either("client", "show", first)
+    either("client", "show", first)
+    assert looks() == [("client opened", f"client {first}")]
+    either("preview", "scalp-micropigmentation", "day-03", "--client", second)
+    assert looks()[-1] == ("client opened", f"client {second}")
+    either("client", "export", first)
+    assert looks()[-1] == ("client exported", f"client {first}")
+    either.refusal("client", "show", 99)
+    either.refusal("client", "export", 99)
+    either.refusal("preview", "scalp-micropigmentation", "day-03", "--client", 99)
+    assert len(looks()) == 3
+    assert either.document("audit", "--verify")["ok"]
+
+
 def test_a_hello_is_planned_at_once_when_asked_for_and_never_for_who_said_no(cli: CommandLine) -> None:
     cli.document("client", "add", "--name", "Sam Reed", "--email", "sam@example.com", "--hello")
     assert [(row["kind"], row["state"]) for row in cli.lines("outbox")] == [("hello", "planned")]
