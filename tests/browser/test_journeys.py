@@ -207,7 +207,7 @@ def test_undo_says_until_when_and_goes_by_itself_when_it_is_over(chromium: Brows
     keys.enter()
     expect(page.locator("#undo")).to_contain_text("until 16:43:00")
     page.clock.run_for(4_000)
-    expect(page.locator("#hello .state.good")).to_be_visible()
+    expect(page.locator("#hello .state.past")).to_be_visible()
     (client_id,) = find(clinic.world, "una@example.com")
     page.locator("#take-back").focus()
     page.clock.run_for(12_000)
